@@ -1,0 +1,1 @@
+"""The tcomp command, one module for each sub-command."""

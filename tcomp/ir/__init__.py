@@ -1,0 +1,1 @@
+"""Intermediate representations: element types, integer algebra, tensor programs, loop nests."""

@@ -1,0 +1,495 @@
+"""Exact integer algebra shared by sizes, tensor indices and loop addresses.
+
+An `Int` is a polynomial with integer coefficients over *atoms*: size symbols, iterators, loop variables,
+floor divisions, remainders, minima, and values read from tensors. It is kept in one normal form, so
+equal polynomials are one object, and the same class serves a symbolic size in a signature, the index of
+a guarded read, and the address of a vector load. Division and remainder are Python's (floor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from tcomp.ir.interning import Interned, reduce_interned
+
+Interval: TypeAlias = tuple[int | None, int | None]  # inclusive; None is unbounded
+
+
+@runtime_checkable
+class Atom(Protocol):
+    """What a polynomial is over. `key` orders atoms; `bounds` is the inclusive range where known."""
+
+    @property
+    def key(self) -> str: ...
+
+    def bounds(self) -> Interval: ...
+
+
+Monomial: TypeAlias = tuple[Atom, ...]
+Substitution: TypeAlias = "Mapping[Any, Int]"
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Int(metaclass=Interned):
+    """An integer polynomial. Build it with `Int.of` and arithmetic, never from raw terms."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+    constant: int
+    _facts: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    __match_args__ = ("terms", "constant")
+    __reduce__ = reduce_interned
+
+    @staticmethod
+    def of(value: IntLike) -> Int:
+        """An integer, or an atom, as a polynomial."""
+        if isinstance(value, Int):
+            return value
+        if isinstance(value, int):
+            return Int((), int(value))
+        return Int((((value,), 1),), 0)
+
+    # -- facts -------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> str:
+        """Text that is equal exactly for equal polynomials, stable across processes."""
+        if "key" not in self._facts:
+            parts = [
+                (f"{c}*" if c != 1 else "") + "*".join(a.key for a in m) for m, c in self.terms
+            ]
+            if self.constant or not parts:
+                parts.append(str(self.constant))
+            self._facts["key"] = "+".join(parts)
+        return self._facts["key"]  # type: ignore[no-any-return]
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.terms
+
+    def __int__(self) -> int:
+        """The value of a constant. Raises ValueError where atoms remain."""
+        if self.terms:
+            raise ValueError(f"{self} is not a constant")
+        return self.constant
+
+    __index__ = __int__
+
+    def atoms(self) -> frozenset[Atom]:
+        """The atoms of the polynomial itself, not those inside divisions."""
+        return frozenset(a for m, _ in self.terms for a in m)
+
+    def leaves(self) -> frozenset[Atom]:
+        """All atoms, those inside divisions, remainders and minima included (values stay whole)."""
+        if "leaves" not in self._facts:
+            found: set[Atom] = set()
+            for atom in self.atoms():
+                if isinstance(atom, FloorDiv | Mod | Min):
+                    found |= atom.left.leaves() | atom.right.leaves()
+                else:
+                    found.add(atom)
+            self._facts["leaves"] = frozenset(found)
+        return self._facts["leaves"]  # type: ignore[no-any-return]
+
+    def coefficient(self, atom: object) -> int | None:
+        """The constant factor of `atom`; 0 where it is absent, None where the use is not linear.
+
+        >>> i, j = Size("i"), Size("j")
+        >>> (Int.of(i) * 4 + Int.of(j) // 2).coefficient(i), (Int.of(j) // 2).coefficient(j)
+        (4, None)
+        """
+        total = 0
+        for monomial, factor in self.terms:
+            if monomial == (atom,):
+                total = factor
+            elif any(a is atom or _mentions(a, atom) for a in monomial):
+                return None
+        return total
+
+    def bounds(self) -> Interval:
+        """An inclusive interval that holds the value: exact for affine forms over independent ranges."""
+        if "bounds" not in self._facts:
+            self._facts["bounds"] = _polynomial_bounds(self)
+        return self._facts["bounds"]  # type: ignore[no-any-return]
+
+    def sub(self, mapping: Substitution) -> Int:
+        """Replaces atoms; values inside atoms are rewritten too."""
+        if not mapping or not self.terms:
+            return self
+        total = Int.of(self.constant)
+        for monomial, factor in self.terms:
+            product = Int.of(factor)
+            for atom in monomial:
+                product = product * _substitute(atom, mapping)
+            total = total + product
+        return total
+
+    # -- arithmetic --------------------------------------------------------------------------------
+
+    def __add__(self, other: IntLike) -> Int:
+        other = Int.of(other)
+        if not self.terms and not other.terms:
+            return Int((), self.constant + other.constant)
+        collected = dict(self.terms)
+        for monomial, factor in other.terms:
+            collected[monomial] = collected.get(monomial, 0) + factor
+        return _normal(_rejoin(collected), self.constant + other.constant)
+
+    def __mul__(self, other: IntLike) -> Int:
+        other = Int.of(other)
+        collected: dict[Monomial, int] = {}
+        left = [*self.terms, *([((), self.constant)] if self.constant else [])]
+        right = [*other.terms, *([((), other.constant)] if other.constant else [])]
+        for m1, c1 in left:
+            for m2, c2 in right:
+                product = tuple(sorted((*m1, *m2), key=_atom_key))
+                collected[product] = collected.get(product, 0) + c1 * c2
+        constant = collected.pop((), 0)
+        return _normal(_rejoin(collected), constant)
+
+    def __floordiv__(self, other: IntLike) -> Int:
+        """Floor division; multiples of a constant divisor move out: (4 i + r) // 4 = i + r // 4."""
+        other = Int.of(other)
+        if not other.is_constant:
+            if self is other:
+                return Int.of(1)
+            return Int.of(FloorDiv(self, other))
+        divisor = other.constant
+        if divisor == 0:
+            raise ZeroDivisionError("division by zero in an integer expression")
+        if not self.terms:
+            return Int.of(self.constant // divisor)
+        whole, rest = _split_multiples(self, divisor)
+        low, high = rest.bounds()
+        if low is not None and high is not None and low // divisor == high // divisor:
+            return whole + low // divisor
+        return whole + Int.of(_nested_division(rest, divisor))
+
+    def __mod__(self, other: IntLike) -> Int:
+        other = Int.of(other)
+        if not other.is_constant:
+            return Int.of(0) if self is other else Int.of(Mod(self, other))
+        divisor = other.constant
+        if divisor == 0:
+            raise ZeroDivisionError("remainder by zero in an integer expression")
+        if not self.terms:
+            return Int.of(self.constant % divisor)
+        _, rest = _split_multiples(self, divisor)
+        low, high = rest.bounds()
+        if low is not None and high is not None and low // divisor == high // divisor:
+            return rest - divisor * (low // divisor)
+        return Int.of(Mod(rest, other))
+
+    def min(self, other: IntLike) -> Int:
+        """The smaller of two; decided at once where the bounds decide it."""
+        other = Int.of(other)
+        low, high = (self - other).bounds()
+        if high is not None and high <= 0:
+            return self
+        if low is not None and low >= 0:
+            return other
+        return Int.of(Min(*sorted((self, other), key=lambda e: e.key)))
+
+    def max(self, other: IntLike) -> Int:
+        return -((-self).min(-Int.of(other)))
+
+    def __neg__(self) -> Int:
+        return self * -1
+
+    def __sub__(self, other: IntLike) -> Int:
+        return self + -Int.of(other)
+
+    def __radd__(self, other: IntLike) -> Int:
+        return self + other
+
+    def __rmul__(self, other: IntLike) -> Int:
+        return self * other
+
+    def __rsub__(self, other: IntLike) -> Int:
+        return Int.of(other) - self
+
+    def __rfloordiv__(self, other: IntLike) -> Int:
+        return Int.of(other) // self
+
+    def __rmod__(self, other: IntLike) -> Int:
+        return Int.of(other) % self
+
+    def __repr__(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Size(metaclass=Interned):
+    """A size symbol of a signature, bound to a non-negative integer before code is made."""
+
+    name: str
+
+    __reduce__ = reduce_interned
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    def bounds(self) -> Interval:
+        return (0, None)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Iter(metaclass=Interned):
+    """An iterator with its half-open range [lo, hi). Two iterators are the same if name and range are."""
+
+    name: str
+    lo: Int
+    hi: Int
+
+    __reduce__ = reduce_interned
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    @property
+    def extent(self) -> Int:
+        return self.hi - self.lo
+
+    def bounds(self) -> Interval:
+        return (self.lo.bounds()[0], (self.hi - 1).bounds()[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class FloorDiv(metaclass=Interned):
+    """Floor of left / right, as one atom."""
+
+    left: Int
+    right: Int
+
+    __reduce__ = reduce_interned
+
+    @property
+    def key(self) -> str:
+        return f"({self.left.key})//({self.right.key})"
+
+    def bounds(self) -> Interval:
+        low, high = self.left.bounds()
+        if not self.right.is_constant or self.right.constant < 0:
+            return (0, high) if low is not None and low >= 0 else (None, None)
+        by = self.right.constant
+        return (None if low is None else low // by, None if high is None else high // by)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Mod(metaclass=Interned):
+    """Remainder of floor division, as one atom; it has the divisor's sign."""
+
+    left: Int
+    right: Int
+
+    __reduce__ = reduce_interned
+
+    @property
+    def key(self) -> str:
+        return f"({self.left.key})%({self.right.key})"
+
+    def bounds(self) -> Interval:
+        if not self.right.is_constant:
+            low, high = self.right.bounds()
+            return (
+                (0, None if high is None else high - 1)
+                if low is not None and low >= 0
+                else (None, None)
+            )
+        by = self.right.constant
+        return (0, by - 1) if by > 0 else (by + 1, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Min(metaclass=Interned):
+    """The smaller of two, as one atom (loop bounds of partial tiles)."""
+
+    left: Int
+    right: Int
+
+    __reduce__ = reduce_interned
+
+    @property
+    def key(self) -> str:
+        return f"min({self.left.key},{self.right.key})"
+
+    def bounds(self) -> Interval:
+        (l1, h1), (l2, h2) = self.left.bounds(), self.right.bounds()
+        low = None if l1 is None or l2 is None else min(l1, l2)
+        highs = [h for h in (h1, h2) if h is not None]
+        return (low, min(highs) if highs else None)
+
+
+class ValueLike(Protocol):
+    """An expression of either IR that an index may hold: `T[ids[s], d]` holds the read of ids."""
+
+    @property
+    def key(self) -> str: ...
+
+    def sub(self, mapping: Substitution) -> ValueLike: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Value(metaclass=Interned):
+    """An integer-typed expression of a tensor or loop program, used inside an index."""
+
+    expr: Any  # ValueLike
+
+    __reduce__ = reduce_interned
+
+    @property
+    def key(self) -> str:
+        return f"<{self.expr.key}>"
+
+    def bounds(self) -> Interval:
+        return (None, None)
+
+
+IntLike: TypeAlias = "Int | int | Size | Iter | FloorDiv | Mod | Min | Value | Atom"
+
+ZERO, ONE = Int.of(0), Int.of(1)
+
+
+def product(factors: Iterable[IntLike]) -> Int:
+    """The product of integers and polynomials; 1 where there are none."""
+    result = ONE
+    for each in factors:
+        result = result * each
+    return result
+
+
+def row_major_strides(extents: Iterable[IntLike]) -> tuple[Int, ...]:
+    """Element strides of a dense C-ordered array."""
+    strides, step = [], ONE
+    for extent in reversed(tuple(extents)):
+        strides.append(step)
+        step = step * extent
+    return tuple(reversed(strides))
+
+
+def _atom_key(atom: Atom) -> tuple[str, str]:
+    return (type(atom).__name__, atom.key)
+
+
+def _normal(collected: Mapping[Monomial, int], constant: int) -> Int:
+    kept = [(m, c) for m, c in collected.items() if c]
+    kept.sort(key=lambda term: tuple(map(_atom_key, term[0])))
+    return Int(tuple(kept), constant)
+
+
+def _rejoin(collected: dict[Monomial, int]) -> dict[Monomial, int]:
+    """c (x // c) + x % c becomes x, so that a split index that is joined again disappears."""
+    for monomial in [m for m in collected if len(m) == 1 and isinstance(m[0], Mod)]:
+        mod = monomial[0]
+        assert isinstance(mod, Mod)
+        factor = collected.get(monomial, 0)
+        if not factor or not mod.right.is_constant:
+            continue
+        quotient = mod.left // mod.right
+        if len(quotient.terms) != 1 or quotient.constant or quotient.terms[0][1] != 1:
+            continue
+        partner = quotient.terms[0][0]
+        if collected.get(partner, 0) != factor * mod.right.constant:
+            continue
+        rest = {m: c for m, c in collected.items() if m not in (monomial, partner)}
+        for m, c in mod.left.terms:
+            rest[m] = rest.get(m, 0) + factor * c
+        if mod.left.constant:  # constants are kept apart; leave such forms alone
+            continue
+        return _rejoin(rest)
+    return collected
+
+
+def _split_multiples(value: Int, divisor: int) -> tuple[Int, Int]:
+    """value = divisor * whole + rest, where no coefficient of rest is a multiple of divisor."""
+    whole = [(m, c // divisor) for m, c in value.terms if c % divisor == 0]
+    rest = [(m, c) for m, c in value.terms if c % divisor]
+    return Int(tuple(whole), value.constant // divisor), Int(tuple(rest), value.constant % divisor)
+
+
+def _nested_division(value: Int, divisor: int) -> FloorDiv:
+    """(x // a) // b = x // (a b) for positive constants."""
+    if not value.constant and len(value.terms) == 1 and value.terms[0][1] == 1 and divisor > 0:
+        monomial = value.terms[0][0]
+        if len(monomial) == 1 and isinstance(monomial[0], FloorDiv):
+            inner = monomial[0]
+            if inner.right.is_constant and inner.right.constant > 0:
+                return FloorDiv(inner.left, Int.of(inner.right.constant * divisor))
+    return FloorDiv(value, Int.of(divisor))
+
+
+def _mentions(outer: Atom, atom: object) -> bool:
+    if isinstance(outer, FloorDiv | Mod | Min):
+        return any(a is atom for a in outer.left.leaves() | outer.right.leaves()) or any(
+            _mentions(a, atom) for a in outer.left.leaves() | outer.right.leaves()
+        )
+    if isinstance(outer, Value):
+        return atom in outer.expr.free_atoms()
+    return False
+
+
+_REBUILD: dict[type, Callable[[Int, Int], Int]] = {
+    FloorDiv: Int.__floordiv__,
+    Mod: Int.__mod__,
+    Min: Int.min,
+}
+
+
+def _substitute(atom: Atom, mapping: Substitution) -> Int:
+    if atom in mapping:
+        return mapping[atom]
+    if isinstance(atom, FloorDiv | Mod | Min):
+        left, right = atom.left.sub(mapping), atom.right.sub(mapping)
+        if left is atom.left and right is atom.right:
+            return Int.of(atom)
+        return _REBUILD[type(atom)](left, right)
+    if isinstance(atom, Value):
+        return Int.of(Value(atom.expr.sub(mapping)))
+    if isinstance(atom, Iter):
+        lo, hi = atom.lo.sub(mapping), atom.hi.sub(mapping)
+        return Int.of(atom if lo is atom.lo and hi is atom.hi else Iter(atom.name, lo, hi))
+    return Int.of(atom)
+
+
+def _polynomial_bounds(value: Int) -> Interval:
+    low: int | None = value.constant
+    high: int | None = value.constant
+    for monomial, factor in value.terms:
+        m_low, m_high = _monomial_bounds(monomial)
+        t_low = (
+            None
+            if (m_low if factor > 0 else m_high) is None
+            else factor * _known(m_low, m_high, factor > 0)
+        )
+        t_high = (
+            None
+            if (m_high if factor > 0 else m_low) is None
+            else factor * _known(m_low, m_high, factor < 0)
+        )
+        low = None if low is None or t_low is None else low + t_low
+        high = None if high is None or t_high is None else high + t_high
+    return (low, high)
+
+
+def _known(low: int | None, high: int | None, take_low: bool) -> int:
+    chosen = low if take_low else high
+    assert chosen is not None
+    return chosen
+
+
+def _monomial_bounds(monomial: Monomial) -> Interval:
+    low, high = monomial[0].bounds()
+    for atom in monomial[1:]:
+        a_low, a_high = atom.bounds()
+        if None not in (low, high, a_low, a_high):
+            corners = [x * y for x in (low, high) for y in (a_low, a_high)]  # type: ignore[operator]
+            low, high = min(corners), max(corners)
+        elif low is not None and a_low is not None and low >= 0 and a_low >= 0:
+            low, high = low * a_low, None
+        else:
+            low, high = None, None
+    return (low, high)

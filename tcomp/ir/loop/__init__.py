@@ -1,0 +1,1 @@
+"""Loop nests over flat buffers with explicit vectors: what code generation prints."""

@@ -1,0 +1,43 @@
+"""A plan: a program of concrete sizes, divided into groups that each become one loop nest.
+
+One mechanism serves row-wise fusion and scans: a group's *shared* iterators are loops around all of its
+members, and at each of their points the members are made in order. Softmax is a group over rows; a
+recurrence is a group over an ordered iterator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tcomp.ir.integer import Iter
+from tcomp.ir.tensor.nodes import Definition, Program, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A loop around a group. An ordered one runs in ascending order, one point after the other."""
+
+    iter: Iter
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Definitions made together.
+
+    Every shared iterator is (the same object as) an iterator of each member. A tensor in `scratch` is
+    read only inside the group, at the shared point where it was made: it needs storage only for its
+    remaining axes.
+    """
+
+    members: tuple[Definition, ...]
+    shared: tuple[Shared, ...] = ()
+    scratch: frozenset[Tensor] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Groups in execution order. Tensors that are neither inputs, results nor scratch are workspace."""
+
+    program: Program
+    groups: tuple[Group, ...]

@@ -1,0 +1,1 @@
+"""Running kernels: JIT, threads, arrays, the compiled-kernel cache."""
