@@ -1,0 +1,27 @@
+"""Packed 4-bit arrays: two elements to a byte along the last axis, the low nibble first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def pack_nibbles(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """uint8[..., (K+1)//2] from any integer array [..., K] (ml_dtypes int4/uint4 included).
+
+    The high nibble of the last byte is 0 where K is odd.
+    """
+    nibbles = (values.astype(np.int8) & 15).astype(np.uint8)
+    if nibbles.shape[-1] % 2:
+        nibbles = np.concatenate([nibbles, np.zeros_like(nibbles[..., :1])], axis=-1)
+    return nibbles[..., 0::2] | (nibbles[..., 1::2] << 4)
+
+
+def unpack_nibbles(packed: np.ndarray[Any, Any], length: int, signed: bool) -> np.ndarray[Any, Any]:
+    """int8 or uint8 [..., length] from uint8[..., (length+1)//2]."""
+    shape = (*packed.shape[:-1], 2 * packed.shape[-1])
+    nibbles = np.stack([packed & 15, packed >> 4], axis=-1).reshape(shape)[..., :length]
+    if not signed:
+        return nibbles
+    return ((nibbles.astype(np.int8) ^ 8) - 8).astype(np.int8)
