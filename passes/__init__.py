@@ -2,3 +2,8 @@
 
 if not __name__.startswith("tcomp."):
     raise ImportError("import this package as 'tcomp.passes'")
+
+from tcomp.passes.nibbles import bytes_for_nibbles
+from tcomp.passes.planning import plan
+
+__all__ = ["bytes_for_nibbles", "plan"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tcomp.ir.integer import Iter
-from tcomp.ir.tensor.nodes import Definition, Program, Tensor
+from tcomp.ir.tensor.nodes import Definition, Program, Scan, Statement, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,12 @@ class Plan:
 
     program: Program
     groups: tuple[Group, ...]
+
+    def derived(self) -> Program:
+        """The program that is computed in the end; its groups' definitions in order."""
+        old = self.program
+        body: list[Statement] = []
+        for group in self.groups:
+            ordered = [s.iter for s in group.shared if s.ordered]
+            body.extend([Scan(ordered[0], group.members)] if ordered else group.members)
+        return Program(old.name, old.sizes, old.inputs, old.results, tuple(body))

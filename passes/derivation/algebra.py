@@ -1,0 +1,229 @@
+"""Equalities of sum-product expressions, one generator each: every way to rewrite one node.
+
+Together with re-association they are the rules of SPORES (Wang et al., VLDB 2020), which are complete
+for sum-product expressions; OLLIE and EinNet have none of them. They hold in every commutative ring, so
+for wrapping integers exactly, and for floats up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+
+from tcomp.ir.dtypes import i64
+from tcomp.ir.integer import Int, Iter, product
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Const,
+    Expr,
+    IndexValue,
+    Read,
+    Reduce,
+    postorder,
+    substitute,
+)
+from tcomp.passes.inline import guarded, zero
+from tcomp.passes.scoping import free_iters, fresh_name
+
+MAX_MATCHED = 4  # iterators of two sums whose pairings are all tried: 4! = 24
+
+
+def factors(expr: Expr) -> tuple[Expr, ...]:
+    """The factors of a product, left to right."""
+    if isinstance(expr, Apply) and expr.op == "mul":
+        return (*factors(expr.args[0]), *factors(expr.args[1]))
+    return (expr,)
+
+
+def multiply(parts: tuple[Expr, ...] | list[Expr]) -> Expr:
+    """The product of at least one factor."""
+    result = parts[0]
+    for part in parts[1:]:
+        result = Apply("mul", (result, part), result.dtype)
+    return result
+
+
+def is_sum(expr: Expr) -> bool:
+    """Whether an expression is a `sum` reduction."""
+    return isinstance(expr, Reduce) and expr.op == "sum"
+
+
+def merge_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[i](f * sum[j](g)) = sum[i, j](f * g), where f does not mention j (it is renamed if it does)."""
+    if not isinstance(node, Reduce) or node.op != "sum":
+        return
+    parts = factors(node.body)
+    for position, part in enumerate(parts):
+        if isinstance(part, Reduce) and part.op == "sum":
+            inner, body = _renamed(part, taken)
+            rest = (*parts[:position], *factors(body), *parts[position + 1 :])
+            yield Reduce("sum", (*node.iters, *inner), multiply(rest))
+
+
+def pull_out(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[i, j](f * g) = sum[i](f * sum[j](g)), where f does not mention j."""
+    if not isinstance(node, Reduce) or node.op != "sum":
+        return
+    parts = factors(node.body)
+    if len(parts) < 2:
+        return
+    seen: set[frozenset[Iter]] = set()
+    for part in parts:
+        inner = frozenset(node.iters) - free_iters(part)
+        if not inner or inner in seen:
+            continue
+        seen.add(inner)
+        inside = [p for p in parts if free_iters(p) & inner]
+        outside = [p for p in parts if not free_iters(p) & inner]
+        if not inside:
+            continue
+        partial = Reduce("sum", tuple(i for i in node.iters if i in inner), multiply(inside))
+        scaled = multiply([*outside, partial])
+        rest = tuple(i for i in node.iters if i not in inner)
+        yield Reduce("sum", rest, scaled) if rest else scaled
+
+
+def split_sum(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[i](f + g) = sum[i](f) + sum[i](g)."""
+    if isinstance(node, Reduce) and node.op == "sum":
+        body = node.body
+        if isinstance(body, Apply) and body.op in ("add", "sub"):
+            left, right = (Reduce("sum", node.iters, a) for a in body.args)
+            yield Apply(body.op, (left, right), node.dtype)
+
+
+def join_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[i](f) + sum[j](g) = sum[i](f + g[j := i]), where the ranges of i and j are equal."""
+    if not isinstance(node, Apply) or node.op not in ("add", "sub"):
+        return
+    left, right = node.args
+    if not (isinstance(left, Reduce) and isinstance(right, Reduce)):
+        return
+    if left.op != "sum" or right.op != "sum" or len(left.iters) != len(right.iters) > MAX_MATCHED:
+        return
+    for order in permutations(right.iters):
+        if all((a.lo, a.hi) == (b.lo, b.hi) for a, b in zip(left.iters, order, strict=True)):
+            moved = substitute(
+                right.body, {b: Int.of(a) for a, b in zip(left.iters, order, strict=True)}
+            )
+            yield Reduce("sum", left.iters, Apply(node.op, (left.body, moved), node.dtype))
+
+
+def distribute(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """(a + b) * c = a * c + b * c."""
+    if not isinstance(node, Apply) or node.op != "mul":
+        return
+    for this, other in (node.args, node.args[::-1]):
+        if isinstance(this, Apply) and this.op in ("add", "sub"):
+            left, right = (Apply("mul", (a, other), node.dtype) for a in this.args)
+            yield Apply(this.op, (left, right), node.dtype)
+
+
+def factor_out(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """a * c + b * c = (a + b) * c."""
+    if not isinstance(node, Apply) or node.op not in ("add", "sub"):
+        return
+    left, right = (factors(a) for a in node.args)
+    for common in dict.fromkeys(left):
+        if common in right and len(left) > 1 and len(right) > 1:
+            rest = [_without(parts, common) for parts in (left, right)]
+            combined = Apply(node.op, (multiply(rest[0]), multiply(rest[1])), node.dtype)
+            yield Apply("mul", (combined, common), node.dtype)
+
+
+def drop_unused(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[i in lo:hi](f) = (hi - lo) * f, where f does not mention i."""
+    if not isinstance(node, Reduce) or node.op != "sum":
+        return
+    unused = tuple(it for it in node.iters if it not in free_iters(node.body))
+    if not unused:
+        return
+    rest = tuple(it for it in node.iters if it not in unused)
+    body = Reduce("sum", rest, node.body) if rest else node.body
+    count = IndexValue(product(it.extent for it in unused), i64)
+    times = Apply("cast", (count,), node.dtype) if node.dtype is not i64 else count
+    yield Apply("mul", (body, times), node.dtype)
+
+
+def eliminate_delta(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[i in lo:hi](where(i == e, f, 0)) = where(lo <= e < hi, f[i := e], 0), where e does not mention i."""
+    if not isinstance(node, Reduce) or node.op != "sum":
+        return
+    body = node.body
+    if not (isinstance(body, Apply) and body.op == "where" and body.args[2] is zero(body)):
+        return
+    condition, chosen, _ = body.args
+    if not (isinstance(condition, Apply) and condition.op == "eq"):
+        return
+    for it in node.iters:
+        position = _solved(condition, it)
+        if position is None or _data_dependent(chosen):
+            continue
+        moved = guarded(substitute(chosen, {it: position}))
+        inside = Apply(
+            "and",
+            (
+                Apply("ge", (IndexValue(position, i64), IndexValue(it.lo, i64)), condition.dtype),
+                Apply("lt", (IndexValue(position, i64), IndexValue(it.hi, i64)), condition.dtype),
+            ),
+            condition.dtype,
+        )
+        value = Apply("where", (inside, moved, zero(body)), body.dtype)
+        rest = tuple(other for other in node.iters if other is not it)
+        yield Reduce("sum", rest, value) if rest else value
+
+
+def cancel_negation(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """(-a) * b = -(a * b) and sum[i](-f) = -sum[i](f): negation moves outwards."""
+    if isinstance(node, Apply) and node.op == "mul":
+        for this, other in (node.args, node.args[::-1]):
+            if isinstance(this, Apply) and this.op == "neg":
+                yield Apply("neg", (Apply("mul", (this.args[0], other), node.dtype),), node.dtype)
+    if is_sum(node) and isinstance(node, Reduce):
+        body = node.body
+        if isinstance(body, Apply) and body.op == "neg":
+            yield Apply("neg", (Reduce("sum", node.iters, body.args[0]),), node.dtype)
+
+
+def _renamed(part: Reduce, taken: set[str]) -> tuple[tuple[Iter, ...], Expr]:
+    inner = tuple(Iter(fresh_name(it.name, taken), it.lo, it.hi) for it in part.iters)
+    mapping = {a: Int.of(b) for a, b in zip(part.iters, inner, strict=True)}
+    return inner, substitute(part.body, mapping)
+
+
+def _without(parts: tuple[Expr, ...], common: Expr) -> tuple[Expr, ...]:
+    position = parts.index(common)
+    return (*parts[:position], *parts[position + 1 :])
+
+
+def _solved(condition: Apply, it: Iter) -> Int | None:
+    """What `it` equals by an equality of index values, as an integer expression without it."""
+    left, right = (_index(a) for a in condition.args)
+    if left is None or right is None:
+        return None
+    difference = left - right
+    factor = difference.coefficient(it)
+    if factor not in (1, -1):
+        return None
+    rest = difference - Int.of(it) * factor
+    return -rest if factor == 1 else rest
+
+
+def _index(expr: Expr) -> Int | None:
+    if isinstance(expr, IndexValue) and expr.dtype is i64:
+        return expr.index
+    if isinstance(expr, Const) and expr.dtype.is_integer:
+        return Int.of(int(expr.value))
+    return None
+
+
+def _data_dependent(expr: Expr) -> bool:
+    return any(
+        isinstance(n, Read) and any(not _affine(i) for i in n.index) for n in postorder(expr)
+    )
+
+
+def _affine(index: Int) -> bool:
+    from tcomp.ir.integer import Value
+
+    return not any(isinstance(a, Value) for a in index.leaves())

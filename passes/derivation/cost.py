@@ -1,0 +1,90 @@
+"""What a program costs before any schedule is known: arithmetic by class, and bytes.
+
+A protocol, so that the pipeline can pass in a better judge: `passes` knows neither tuner nor model.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tcomp.ir.integer import Iter
+from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, postorder
+from tcomp.ops import OPS
+from tcomp.passes.group import has_reuse
+from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
+from tcomp.passes.scoping import free_iters
+
+# Operations a cycle of one core, as orders of magnitude: a register-tiled product sum, other arithmetic.
+CONTRACTION_RATE = 32.0
+SCALAR_RATE = 8.0
+BYTES_A_CYCLE = 6.0
+START = (
+    200.0  # cycles to begin a loop nest: keeps programs of fewer definitions ahead of equal ones
+)
+
+
+class Cost(Protocol):
+    """A judge of bound programs: smaller is better. Equal programs must cost the same."""
+
+    def __call__(self, program: Program) -> float: ...
+
+
+def arithmetic_cost(program: Program) -> float:
+    """Estimated cycles of one core for a program, each definition its own loop nest."""
+    return sum(definition_cost(d) for d in program.definitions())
+
+
+def definition_cost(definition: Definition) -> float:
+    """Estimated cycles of one definition."""
+    rate = CONTRACTION_RATE if has_reuse(definition) else SCALAR_RATE
+    return START + operations(definition) / rate + traffic(definition) / BYTES_A_CYCLE
+
+
+def operations(definition: Definition) -> float:
+    """Scalar operations. A factor of a product sum counts once for each point of its own iterators,
+    because contraction kernels evaluate operands while they pack them."""
+    points = extent(definition.iters)
+    return _operations(definition.body, points, frozenset(definition.iters))
+
+
+def traffic(definition: Definition) -> float:
+    """Bytes of the distinct elements read and of those written."""
+    total = extent(definition.iters) * definition.tensor.dtype.bytes
+    tensors = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+    for tensor in tensors:
+        size = 1.0
+        for axis in tensor.shape:
+            size *= axis.constant
+        total += size * tensor.dtype.bytes
+    return total
+
+
+def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
+    """Points of a range product."""
+    total = 1.0
+    for it in iters:
+        total *= it.extent.constant
+    return total
+
+
+def _operations(expr: Expr, points: float, around: frozenset[Iter]) -> float:
+    total = 0.0
+    for node in postorder_outside_reductions(expr):
+        if isinstance(node, Apply):
+            total += OPS[node.op].cost * points
+        elif isinstance(node, Reduce):
+            inner = around | frozenset(node.iters)
+            inner_points = points * extent(node.iters)
+            if is_product_sum(node):
+                total += _product_operations(node.body, inner_points, inner)
+            else:
+                total += _operations(node.body, inner_points, inner)
+            total += inner_points
+    return total
+
+
+def _product_operations(body: Expr, points: float, around: frozenset[Iter]) -> float:
+    if isinstance(body, Apply) and body.op == "mul":
+        return points + sum(_product_operations(a, points, around) for a in body.args)
+    own = free_iters(body) & around
+    return _operations(body, extent(frozenset(own)), frozenset(own))

@@ -1,0 +1,81 @@
+"""Rules as data: a name, both sides in the language, when it holds, where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tcomp.ir.tensor.nodes import (
+    Definition,
+    Expr,
+    Program,
+    Scan,
+    Statement,
+    postorder,
+    rewrite,
+)
+from tcomp.passes.scoping import names_of
+
+Application: TypeAlias = Callable[[Program], Iterator[tuple[str, Program]]]
+LocalRule: TypeAlias = Callable[[Expr, set[str]], Iterator[Expr]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One equality of tensor programs.
+
+    `before` and `after` are right sides of a definition in the language; `precondition` says when they
+    are equal. `apply` yields every program that one application gives, with the name of the tensor at
+    which it happened. `reassociates` marks rules that change the rounding of floats, which the accuracy
+    class `strict` forbids; all rules are exact over the integers and over any field.
+    """
+
+    name: str
+    before: str
+    after: str
+    precondition: str
+    reference: str
+    apply: Application
+    reassociates: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One application in a derivation: the rule, the tensor at which it was applied, the program after."""
+
+    rule: str
+    tensor: str
+    program: Program
+
+
+def everywhere(local: LocalRule) -> Application:
+    """Lifts a rule on expressions to programs: one result for each place and each way to apply it."""
+
+    def apply(program: Program) -> Iterator[tuple[str, Program]]:
+        for position, statement in enumerate(program.body):
+            if isinstance(statement, Scan):
+                continue
+            taken = names_of(program)
+            for node in postorder(statement.body):
+                for replacement in local(node, taken):
+                    body = _replaced(statement.body, node, replacement)
+                    fresh = Definition(statement.tensor, statement.iters, body)
+                    yield statement.tensor.name, with_statement(program, position, (fresh,))
+
+    return apply
+
+
+def with_statement(program: Program, position: int, statements: tuple[Statement, ...]) -> Program:
+    """The program with one statement replaced by others."""
+    body = (*program.body[:position], *statements, *program.body[position + 1 :])
+    return with_body(program, body)
+
+
+def with_body(program: Program, body: tuple[Statement, ...]) -> Program:
+    """The program with another body."""
+    return Program(program.name, program.sizes, program.inputs, program.results, body)
+
+
+def _replaced(body: Expr, old: Expr, new: Expr) -> Expr:
+    return rewrite(body, lambda node: new if node is old else None)

@@ -1,0 +1,102 @@
+"""The table of rules, in the order in which the search tries them."""
+
+from __future__ import annotations
+
+from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation.rule import Rule, everywhere
+
+_SPORES = "SPORES (Wang et al., VLDB 2020), table 1"
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "traversal merging",
+        "T[x] = f(x); Y[y] = g(T[h(y)])",
+        "Y[y] = g(f(h(y)))",
+        "T is no result; where T[h(y)] is guarded, what f reads is guarded too",
+        "OLLIE (arXiv 2208.02025), traversal merging; here with exact borders",
+        structure.merge_traversals,
+        reassociates=False,
+    ),
+    Rule(
+        "sum merging",
+        "sum[i](f * sum[j](g))",
+        "sum[i, j](f * g)",
+        "f does not mention j",
+        _SPORES,
+        everywhere(algebra.merge_sums),
+    ),
+    Rule(
+        "re-association",
+        "sum[j, k](a[i, j] * b[j, k] * c[k])",
+        "sum[j](a[i, j] * t[j]) with t[j] = sum[k](b[j, k] * c[k])",
+        "a sum of three or more factors",
+        "Pfeifer, Haegeman, Verstraete, Phys. Rev. E 90, 033315 (2014)",
+        structure.reassociate,
+    ),
+    Rule(
+        "factor pull-out",
+        "sum[i, j](f * g)",
+        "sum[i](f * sum[j](g))",
+        "f does not mention j",
+        _SPORES,
+        everywhere(algebra.pull_out),
+    ),
+    Rule(
+        "sum joining",
+        "sum[i](f) + sum[j](g)",
+        "sum[i](f + g[j := i])",
+        "i and j have equal ranges",
+        _SPORES,
+        everywhere(algebra.join_sums),
+    ),
+    Rule(
+        "factoring",
+        "a * c + b * c",
+        "(a + b) * c",
+        "always",
+        _SPORES,
+        everywhere(algebra.factor_out),
+    ),
+    Rule(
+        "sum splitting",
+        "sum[i](f + g)",
+        "sum[i](f) + sum[i](g)",
+        "always",
+        _SPORES,
+        everywhere(algebra.split_sum),
+    ),
+    Rule(
+        "distribution",
+        "(a + b) * c",
+        "a * c + b * c",
+        "always",
+        _SPORES,
+        everywhere(algebra.distribute),
+    ),
+    Rule(
+        "unused iterator",
+        "sum[i in 0:n](f)",
+        "n * f",
+        "f does not mention i",
+        _SPORES,
+        everywhere(algebra.drop_unused),
+    ),
+    Rule(
+        "delta elimination",
+        "sum[i in 0:n](where(i == e, f(i), 0))",
+        "where(0 <= e and e < n, f(e), 0)",
+        "e does not mention i; f has no data-dependent read",
+        "Iverson's bracket; Concrete Mathematics, section 2.1",
+        everywhere(algebra.eliminate_delta),
+        reassociates=False,
+    ),
+    Rule(
+        "negation",
+        "(-a) * b",
+        "-(a * b)",
+        "always",
+        "ring axiom",
+        everywhere(algebra.cancel_negation),
+        reassociates=False,
+    ),
+)

@@ -1,0 +1,122 @@
+"""Equalities between definitions: merging a producer into its readers, pairwise products, equal definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tcomp.ir.integer import Int, Iter
+from tcomp.ir.tensor.nodes import (
+    Definition,
+    Expr,
+    Program,
+    Read,
+    Reduce,
+    Scan,
+    Statement,
+    Tensor,
+    postorder,
+    rewrite,
+    substitute,
+)
+from tcomp.passes.contraction_order import contraction_order
+from tcomp.passes.derivation.algebra import merge_sums
+from tcomp.passes.derivation.rule import with_body
+from tcomp.passes.inline import inlined
+from tcomp.passes.scoping import names_of
+
+
+def merge_traversals(program: Program) -> Iterator[tuple[str, Program]]:
+    """A local tensor's definition moves into all of its readers, and sums that meet become one.
+
+    Without the latter a loop-invariant inner sum would be lifted out again at once.
+    """
+    for statement in program.body:
+        if isinstance(statement, Scan) or statement.tensor in program.results:
+            continue
+        merged = inlined(program, statement)
+        if merged is not None:
+            yield statement.tensor.name, _with_sums_merged(merged)
+
+
+def _with_sums_merged(program: Program) -> Program:
+    taken = names_of(program)
+    body: list[Statement] = []
+    for statement in program.body:
+        if isinstance(statement, Scan):
+            body.append(statement)
+            continue
+        merged = statement.body
+        while (step := _first_merge(merged, taken)) is not None:
+            merged = step
+        body.append(Definition(statement.tensor, statement.iters, merged))
+    return with_body(program, tuple(body))
+
+
+def _first_merge(body: Expr, taken: set[str]) -> Expr | None:
+    for node in postorder(body):
+        for merged in merge_sums(node, taken):
+            return rewrite(body, lambda n, old=node, new=merged: new if n is old else None)
+    return None
+
+
+def reassociate(program: Program) -> Iterator[tuple[str, Program]]:
+    """Sums of three or more factors become pairwise sums in the cheapest order."""
+    for position, statement in enumerate(program.body):
+        if isinstance(statement, Scan):
+            continue
+        one = with_body(program, (statement,))
+        ordered = contraction_order(one, names_of(program))
+        if ordered.body != one.body:
+            body = (*program.body[:position], *ordered.body, *program.body[position + 1 :])
+            yield statement.tensor.name, with_body(program, body)
+
+
+def share_equal(program: Program) -> Program:
+    """Definitions that are equal but for the names of iterators become one."""
+    known: dict[tuple[object, ...], Tensor] = {}
+    renamed: dict[Tensor, Tensor] = {}
+    body: list[Statement] = []
+    for statement in program.body:
+        if isinstance(statement, Scan):
+            members = tuple(_reading(d, renamed) for d in statement.definitions)
+            body.append(Scan(statement.iter, members))
+            continue
+        definition = _reading(statement, renamed)
+        tensor = definition.tensor
+        key = (tensor.dtype, tensor.axes, _nameless(definition))
+        if key in known and tensor not in program.results:
+            renamed[tensor] = known[key]
+        else:
+            known.setdefault(key, tensor)
+            body.append(definition)
+    return with_body(program, tuple(body))
+
+
+def _reading(definition: Definition, renamed: dict[Tensor, Tensor]) -> Definition:
+    if not renamed:
+        return definition
+
+    def rule(node: Expr) -> Expr | None:
+        if isinstance(node, Read) and node.tensor in renamed:
+            return Read(renamed[node.tensor], node.index, node.otherwise)
+        return None
+
+    return Definition(definition.tensor, definition.iters, rewrite(definition.body, rule))
+
+
+def _nameless(definition: Definition) -> Expr:
+    """The body with iterators named by position; equal bodies become the same object."""
+    names = {it: Int.of(Iter(f"_{n}", it.lo, it.hi)) for n, it in enumerate(definition.iters)}
+    body = substitute(definition.body, names)
+    count = 0
+
+    def rule(node: Expr) -> Expr | None:
+        nonlocal count
+        if not isinstance(node, Reduce):
+            return None
+        fresh = tuple(Iter(f"_r{count + n}", it.lo, it.hi) for n, it in enumerate(node.iters))
+        count += len(fresh)
+        mapping = {a: Int.of(b) for a, b in zip(node.iters, fresh, strict=True)}
+        return Reduce(node.op, fresh, substitute(node.body, mapping))
+
+    return rewrite(body, rule)

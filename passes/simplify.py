@@ -1,0 +1,203 @@
+"""Simplification: constants folded in their own type, guards that always or never hold, unit ranges.
+
+Every rule is exact in floating point: nothing here may change a bit of the result, NaN and the sign of
+zero included.
+"""
+
+from __future__ import annotations
+
+import math
+
+from tcomp.ir.conversion import convert_scalar
+
+from tcomp.ir.dtypes import DType
+from tcomp.ir.integer import Int, Iter, Value
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Const,
+    Definition,
+    Expr,
+    IndexValue,
+    Program,
+    Read,
+    Reduce,
+    Scan,
+    Statement,
+    rewrite,
+    substitute,
+)
+from tcomp.ops import OPS, REDUCTIONS
+
+
+def simplify(program: Program) -> Program:
+    """Simplifies every definition of a bound program."""
+    body: list[Statement] = []
+    for statement in program.body:
+        if isinstance(statement, Scan):
+            fixed = frozenset({statement.iter})
+            body.append(
+                Scan(statement.iter, tuple(_definition(d, fixed) for d in statement.definitions))
+            )
+        else:
+            body.append(_definition(statement, frozenset()))
+    return Program(
+        program.name,
+        program.sizes,
+        program.inputs,
+        program.results,
+        tuple(body),
+        spans=program.spans,
+    )
+
+
+def simplify_expression(expr: Expr) -> Expr:
+    """Applies the rules of this file bottom-up."""
+    return rewrite(expr, _rule)
+
+
+def _definition(definition: Definition, keep: frozenset[Iter]) -> Definition:
+    units = {it: it.lo for it in definition.iters if it not in keep and _is_unit(it)}
+    return Definition(
+        definition.tensor,
+        definition.iters,
+        simplify_expression(substitute(definition.body, units)),
+    )
+
+
+def _is_unit(it: Iter) -> bool:
+    return it.extent.is_constant and it.extent.constant == 1
+
+
+def _rule(node: Expr) -> Expr | None:
+    match node:
+        case IndexValue(index, dtype) if index.is_constant:
+            return _constant(index.constant, dtype)
+        case IndexValue(index, dtype):
+            return _single_value(index, dtype)
+        case Read(tensor, index, otherwise) if otherwise is not None:
+            return _guard(node, tensor.axes, index, otherwise)
+        case Reduce():
+            return _reduction(node)
+        case Apply("cast", (Const(value, source),), dtype):
+            return Const(convert_scalar(value, source, dtype), dtype)
+        case Apply("cast", (IndexValue(index, source),), dtype) if (
+            source.bits == 64 and source.is_integer
+        ):
+            return IndexValue(index, dtype)
+        case Apply("cast", (inner,), dtype) if inner.dtype is dtype:
+            return inner
+        case Apply("where", (Const(value, _), chosen, rejected), _):
+            return chosen if value else rejected
+        case Apply("where", (_, chosen, rejected), _) if chosen is rejected:
+            return chosen
+        case Apply("and" | "or" | "not", _, _):
+            return _logic(node)
+        case Apply(_, args, _) if args and all(isinstance(a, Const) for a in args):
+            return _fold(node)
+        case Apply("mul" | "div", (value, Const(1, _)), _):
+            return value
+        case Apply("mul", (Const(1, _), value), _):
+            return value
+        case Apply("sub", (value, Const(zero, _)), _) if zero == 0 and math.copysign(1, zero) > 0:
+            return value
+        case Apply("add", (value, Const(0, dtype)), _) if dtype.is_integer:
+            return value
+        case Apply("add", (Const(0, dtype), value), _) if dtype.is_integer:
+            return value
+        case Apply("lt" | "le" | "gt" | "ge" | "eq" | "ne", (IndexValue(), _), _):
+            return _decide(node)
+    return None
+
+
+def _constant(value: int, dtype: DType) -> Const:
+    from tcomp.ir.dtypes import i64
+
+    return Const(convert_scalar(value, i64, dtype), dtype)
+
+
+def _single_value(index: Int, dtype: DType) -> Expr | None:
+    """A data-dependent index that is just one value needs no integer algebra."""
+    if not index.constant and len(index.terms) == 1:
+        monomial, factor = index.terms[0]
+        if factor == 1 and len(monomial) == 1 and isinstance(monomial[0], Value):
+            inner = monomial[0].expr
+            return inner if inner.dtype is dtype else Apply("cast", (inner,), dtype)  # type: ignore[no-any-return]
+    return None
+
+
+def _guard(
+    node: Read, axes: tuple[tuple[Int, Int], ...], index: tuple[Int, ...], otherwise: Expr
+) -> Expr | None:
+    inside = True
+    for position, (lo, hi) in zip(index, axes, strict=True):
+        low, high = position.bounds()
+        floor, ceiling = lo.constant, hi.constant
+        if (high is not None and high < floor) or (low is not None and low >= ceiling):
+            return otherwise
+        inside = inside and low is not None and high is not None and floor <= low and high < ceiling
+    return Read(node.tensor, index) if inside else None
+
+
+def _reduction(node: Reduce) -> Expr | None:
+    extents = [it.extent.constant for it in node.iters]
+    reduction = REDUCTIONS[node.op]
+    if 0 in extents:
+        return Const(reduction.identity(node.dtype), node.dtype) if reduction.has_identity else None
+    units = {it: it.lo for it in node.iters if _is_unit(it)}
+    if not units:
+        return None
+    if not reduction.combine:  # argmax of one position is that position
+        return _constant(node.iters[0].lo.constant, node.dtype)
+    body = simplify_expression(substitute(node.body, units))
+    rest = tuple(it for it in node.iters if it not in units)
+    return Reduce(node.op, rest, body) if rest else body
+
+
+def _logic(node: Apply) -> Expr | None:
+    if node.op == "not":
+        return (
+            Const(not node.args[0].value, node.dtype) if isinstance(node.args[0], Const) else None
+        )
+    absorbing = node.op == "or"
+    for this, other in (node.args, node.args[::-1]):
+        if isinstance(this, Const):
+            return this if bool(this.value) is absorbing else other
+    return None
+
+
+def _fold(node: Apply) -> Expr | None:
+    import numpy as np
+
+    operation = OPS[node.op]
+    if operation.numpy is OPS["cast"].numpy:
+        return None
+    operands = [np.asarray(a.value, dtype=a.dtype.numpy) for a in node.args if isinstance(a, Const)]
+    with np.errstate(all="ignore"):
+        value = np.asarray(operation.numpy(*operands))
+    return Const(value.astype(node.dtype.numpy).item(), node.dtype)
+
+
+def _decide(node: Apply) -> Expr | None:
+    """A comparison of index values that the ranges decide."""
+    left, right = node.args
+    if not isinstance(left, IndexValue) or left.dtype.is_float or left.dtype.bits < 64:
+        return None
+    if isinstance(right, IndexValue):
+        difference = left.index - right.index
+    elif isinstance(right, Const):
+        difference = left.index - int(right.value)
+    else:
+        return None
+    low, high = difference.bounds()
+    if low is None or high is None:
+        return None
+    facts = {
+        "lt": (high < 0, low >= 0),
+        "le": (high <= 0, low > 0),
+        "gt": (low > 0, high <= 0),
+        "ge": (low >= 0, high < 0),
+        "eq": (low == high == 0, low > 0 or high < 0),
+        "ne": (low > 0 or high < 0, low == high == 0),
+    }
+    always, never = facts[node.op]
+    return Const(always, node.dtype) if always or never else None
