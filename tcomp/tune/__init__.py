@@ -1,0 +1,1 @@
+"""Tuning: candidates, measurement in child processes, and the database that remembers."""
