@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 
-from tcomp.ir.conversion import convert_scalar
-
-from tcomp.ir.dtypes import DType
+from tcomp.ir.dtypes import DType, f32, i64
 from tcomp.ir.integer import Int, Iter, Value
+from tcomp.ir.tensor.conversions import convert, representation
 from tcomp.ir.tensor.nodes import (
     Apply,
     Const,
@@ -79,7 +78,7 @@ def _rule(node: Expr) -> Expr | None:
         case Reduce():
             return _reduction(node)
         case Apply("cast", (Const(value, source),), dtype):
-            return Const(convert_scalar(value, source, dtype), dtype)
+            return _converted(value, source, dtype)
         case Apply("cast", (IndexValue(index, source),), dtype) if (
             source.bits == 64 and source.is_integer
         ):
@@ -110,9 +109,14 @@ def _rule(node: Expr) -> Expr | None:
 
 
 def _constant(value: int, dtype: DType) -> Const:
-    from tcomp.ir.dtypes import i64
+    return _converted(value, i64, dtype)
 
-    return Const(convert_scalar(value, i64, dtype), dtype)
+
+def _converted(value: float | int | bool, source: DType, dtype: DType) -> Const:
+    import numpy as np
+
+    result = convert(np.asarray(value, representation(source)), source, dtype)
+    return Const(result.astype(np.float32 if dtype is f32 else result.dtype).item(), dtype)
 
 
 def _single_value(index: Int, dtype: DType) -> Expr | None:
