@@ -273,9 +273,13 @@ class FloorDiv(metaclass=Interned):
 
     def bounds(self) -> Interval:
         low, high = self.left.bounds()
-        if not self.right.is_constant or self.right.constant < 0:
-            return (0, high) if low is not None and low >= 0 else (None, None)
+        if not self.right.is_constant:
+            least = self.right.bounds()[0]
+            positive = low is not None and low >= 0 and least is not None and least >= 0
+            return (0, high) if positive else (None, None)
         by = self.right.constant
+        if by < 0:
+            low, high, by = None if high is None else -high, None if low is None else -low, -by
         return (None if low is None else low // by, None if high is None else high // by)
 
 

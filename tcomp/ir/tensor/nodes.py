@@ -276,12 +276,19 @@ def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
     return done[expr]
 
 
-def substitute(expr: Expr, mapping: Substitution) -> Expr:
-    """Replaces iterators and sizes in indices, values, tensor axes and the ranges of reductions."""
-    if not mapping:
-        return expr
-    done: dict[Expr, Expr] = {}
+def substitute(expr: Expr, mapping: Substitution, done: dict[Expr, Expr] | None = None) -> Expr:
+    """Replaces iterators and sizes in indices, values, tensor axes and the ranges of reductions.
+
+    `done` remembers what each sub-expression became, for callers that substitute the same mapping in
+    several expressions.
+    """
+    if done is None:
+        if not mapping:
+            return expr
+        done = {}
     for node in postorder(expr):
+        if node in done:
+            continue
         match node:
             case IndexValue(index, dtype):
                 result: Expr = IndexValue(_sub_index(index, mapping, done), dtype)
@@ -292,9 +299,8 @@ def substitute(expr: Expr, mapping: Substitution) -> Expr:
                     None if otherwise is None else done[otherwise],
                 )
             case Reduce(op, iters, body):
-                moved = tuple(substitute_iter(i, mapping) for i in iters)
-                renamed = {a: Int.of(b) for a, b in zip(iters, moved, strict=True) if a is not b}
-                result = Reduce(op, moved, substitute(done[body], renamed))
+                # Int.sub moves the ranges of iterators, so that the body already has the new ones.
+                result = Reduce(op, tuple(substitute_iter(i, mapping) for i in iters), done[body])
             case _:
                 result = node.rebuild(tuple(done[c] for c in node.children()))
         done[node] = result
