@@ -265,8 +265,9 @@ def _row(it: Iter, scan: Scan, members: dict[Tensor, _Member]) -> list[Iter] | N
         row.append(own)
     for definition, own in zip(scan.definitions, row, strict=True):
         for node in postorder(definition.body):
-            reads = isinstance(node, Read) and node.tensor in members
-            if reads and plain_iter(node.index[position]) is not own:
+            if not isinstance(node, Read) or node.tensor not in members:
+                continue
+            if plain_iter(node.index[position]) is not own:
                 return None
     return row
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tcomp.ir.dtypes import boolean, i64
-from tcomp.ir.integer import Int, Value
+from tcomp.ir.integer import Int, Iter, Value
 from tcomp.ir.tensor.nodes import (
     Apply,
     Const,
@@ -122,9 +122,9 @@ def _evaluations(reader: Definition, tensor: Tensor) -> float:
     contraction kernels pack their operands; elsewhere at every point of the loops around it.
     """
     total = 0.0
-    around = {it: it.extent.constant for it in reader.iters}
+    around: dict[Iter, int] = {it: it.extent.constant for it in reader.iters}
 
-    def visit(expr: Expr, extents: dict[object, int], packed: bool) -> None:
+    def visit(expr: Expr, extents: dict[Iter, int], packed: bool) -> None:
         nonlocal total
         for node in postorder_outside_reductions(expr):
             if isinstance(node, Reduce):
@@ -138,7 +138,7 @@ def _evaluations(reader: Definition, tensor: Tensor) -> float:
                         points *= extent
                 total += points
 
-    visit(reader.body, dict(around), False)
+    visit(reader.body, around, False)
     return total
 
 

@@ -125,7 +125,7 @@ def _single_value(index: Int, dtype: DType) -> Expr | None:
         monomial, factor = index.terms[0]
         if factor == 1 and len(monomial) == 1 and isinstance(monomial[0], Value):
             inner = monomial[0].expr
-            return inner if inner.dtype is dtype else Apply("cast", (inner,), dtype)  # type: ignore[no-any-return]
+            return inner if inner.dtype is dtype else Apply("cast", (inner,), dtype)
     return None
 
 

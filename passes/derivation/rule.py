@@ -59,7 +59,7 @@ def everywhere(local: LocalRule) -> Application:
             taken = names_of(program)
             for node in postorder(statement.body):
                 for replacement in local(node, taken):
-                    body = _replaced(statement.body, node, replacement)
+                    body = replaced(statement.body, node, replacement)
                     fresh = Definition(statement.tensor, statement.iters, body)
                     yield statement.tensor.name, with_statement(program, position, (fresh,))
 
@@ -77,5 +77,6 @@ def with_body(program: Program, body: tuple[Statement, ...]) -> Program:
     return Program(program.name, program.sizes, program.inputs, program.results, body)
 
 
-def _replaced(body: Expr, old: Expr, new: Expr) -> Expr:
+def replaced(body: Expr, old: Expr, new: Expr) -> Expr:
+    """The expression with every occurrence of one node replaced."""
     return rewrite(body, lambda node: new if node is old else None)

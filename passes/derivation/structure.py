@@ -20,7 +20,7 @@ from tcomp.ir.tensor.nodes import (
 )
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.algebra import merge_sums
-from tcomp.passes.derivation.rule import with_body
+from tcomp.passes.derivation.rule import replaced, with_body
 from tcomp.passes.inline import inlined
 from tcomp.passes.scoping import names_of
 
@@ -55,7 +55,7 @@ def _with_sums_merged(program: Program) -> Program:
 def _first_merge(body: Expr, taken: set[str]) -> Expr | None:
     for node in postorder(body):
         for merged in merge_sums(node, taken):
-            return rewrite(body, lambda n, old=node, new=merged: new if n is old else None)
+            return replaced(body, node, merged)
     return None
 
 

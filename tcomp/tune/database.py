@@ -116,7 +116,8 @@ class Database:
                 "SELECT count(*), coalesce(sum(failed), 0), count(DISTINCT workload),"
                 " count(DISTINCT target) FROM records"
             ).fetchone()
-        return Stats(*row, bytes=self.path.stat().st_size)
+        records, failures, workloads, targets = row
+        return Stats(records, failures, workloads, targets, self.path.stat().st_size)
 
     def check(self) -> tuple[str, ...]:
         """Faults found: damage that SQLite reports, rows that are no records, rows under a wrong name."""
