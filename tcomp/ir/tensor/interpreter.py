@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tcomp.diagnostics import InternalError
-from tcomp.ir.dtypes import i64
+from tcomp.ir.dtypes import DType, i64
 from tcomp.ir.integer import Atom, Int, Iter, Value
 from tcomp.ir.tensor.conversions import bitcast, convert, representation, round_float
 from tcomp.ir.tensor.gather import gather
@@ -53,14 +53,14 @@ def interpret(program: Program, inputs: Mapping[str, Array]) -> tuple[Array, ...
     Raises IndexError, naming tensor and axis (from 0), where a data-dependent unguarded index is outside.
     """
     with np.errstate(all="ignore"):
-        return _Interpreter(program, inputs).run()
+        return Interpreter(program, inputs).run()
 
 
 @dataclass(slots=True, eq=False)
-class _Scope:
+class Scope:
     """The iterators of a definition or a reduction, with the block of each that is being computed."""
 
-    parent: _Scope | None
+    parent: Scope | None
     ranges: Ranges
     axis: dict[Iter, int] = field(init=False)
     values: dict[Expr, Array] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class _Scope:
     def rank(self) -> int:
         return len(self.axis)
 
-    def home(self, expr: Expr) -> _Scope:
+    def home(self, expr: Expr) -> Scope:
         """The outermost scope that has every iterator of `expr`."""
         scope, free = self, expr.free_atoms()
         while scope.parent is not None and free.isdisjoint(scope.ranges):
@@ -88,7 +88,7 @@ class _Scope:
 
     def span(self, it: Iter) -> tuple[int, int]:
         """The current block of an iterator."""
-        scope: _Scope | None = self
+        scope: Scope | None = self
         while scope is not None:
             if it in scope.ranges:
                 return scope.ranges[it]
@@ -96,10 +96,12 @@ class _Scope:
         raise InternalError(f"iterator '{it.name}' is not in scope", code="TC099")
 
 
-class _Interpreter:
+class Interpreter:
+    """Evaluates one program. Another arithmetic (`passes.verification`) overrides the methods under `arithmetic`."""
+
     def __init__(self, program: Program, inputs: Mapping[str, Array]) -> None:
         self.program = program
-        self.arrays = {t: _input_array(t, inputs) for t in program.inputs}
+        self.arrays = {t: self.input_array(t, inputs) for t in program.inputs}
         self.orders: dict[Expr, list[Expr]] = {}
 
     def run(self) -> tuple[Array, ...]:
@@ -113,7 +115,7 @@ class _Interpreter:
 
     def allocate(self, tensor: Tensor) -> None:
         shape = [int(n) for n in tensor.shape]
-        self.arrays[tensor] = np.zeros(shape, representation(tensor.dtype))
+        self.arrays[tensor] = np.zeros(shape, self.representation(tensor.dtype))
 
     def scan(self, scan: Scan) -> None:
         for definition in scan.definitions:
@@ -124,10 +126,10 @@ class _Interpreter:
 
     def define(self, definition: Definition, fixed: Ranges) -> None:
         ranges = {i: fixed.get(i, (int(i.lo), int(i.hi))) for i in definition.iters}
-        outermost = _Scope(None, {})
+        outermost = Scope(None, {})
         out = self.arrays[definition.tensor]
         for block in self.blocks((definition.body,), ranges, {}):
-            value = self.value(definition.body, _Scope(outermost, block))
+            value = self.value(definition.body, Scope(outermost, block))
             region = tuple(slice(a - int(it.lo), b - int(it.lo)) for it, (a, b) in block.items())
             out[region] = value
 
@@ -160,7 +162,7 @@ class _Interpreter:
 
     # -- values ------------------------------------------------------------------------------------
 
-    def value(self, expr: Expr, scope: _Scope) -> Array:
+    def value(self, expr: Expr, scope: Scope) -> Array:
         for node in self.order(expr):
             home = scope.home(node)
             if node not in home.values:
@@ -185,25 +187,25 @@ class _Interpreter:
             self.orders[expr] = order
         return self.orders[expr]
 
-    def compute(self, node: Expr, scope: _Scope) -> Array:
+    def compute(self, node: Expr, scope: Scope) -> Array:
         match node:
             case Const(value, dtype):
-                made = np.full((1,) * scope.rank, value, representation(dtype))
-                return round_float(made, dtype) if dtype.is_float else made
+                return self.constant(value, dtype, scope.rank)
             case IndexValue(index, dtype):
-                return convert(self.index(index, scope), i64, dtype)
+                return self.convert(self.index(index, scope), i64, dtype)
             case Read():
                 return self.read(node, scope)
             case Reduce():
                 return self.reduce(node, scope)
-            case Apply(("cast" | "bitcast") as op, (operand,), dtype):
-                convertor = convert if op == "cast" else bitcast
-                return convertor(scope.get(operand), operand.dtype, dtype)
-            case Apply(op, operands, _):
-                return np.asarray(OPS[op].numpy(*(scope.get(a) for a in operands)))
+            case Apply("cast", (operand,), dtype):
+                return self.convert(scope.get(operand), operand.dtype, dtype)
+            case Apply("bitcast", (operand,), dtype):
+                return bitcast(scope.get(operand), operand.dtype, dtype)
+            case Apply(_, operands, _):
+                return self.apply(node, [scope.get(a) for a in operands])
         raise InternalError(f"cannot interpret {type(node).__name__}", code="TC099")
 
-    def index(self, index: Int, scope: _Scope) -> Array:
+    def index(self, index: Int, scope: Scope) -> Array:
         """An index as an int64 array over the scope's grid."""
 
         def leaf(atom: Atom) -> Array:
@@ -218,7 +220,7 @@ class _Interpreter:
 
     # -- reads -------------------------------------------------------------------------------------
 
-    def read(self, node: Read, scope: _Scope) -> Array:
+    def read(self, node: Read, scope: Scope) -> Array:
         array = self.arrays[node.tensor]
         positions = [
             self.index(index, scope) - int(lo)
@@ -244,37 +246,56 @@ class _Interpreter:
 
     # -- reductions --------------------------------------------------------------------------------
 
-    def reduce(self, node: Reduce, scope: _Scope) -> Array:
+    def reduce(self, node: Reduce, scope: Scope) -> Array:
         ranges = {i: (int(i.lo), int(i.hi)) for i in node.iters}
         outer = {i: scope.span(i) for i in scope.axis}
         parts = _parts(node)
         total: Array = None
         for block in self.blocks(parts, ranges, outer):
-            inner = _Scope(scope, block)
+            inner = Scope(scope, block)
             values = [self.value(part, inner) for part in parts]
             extents = tuple(b - a for a, b in block.values())
-            partial = reduce_block(node.op, values, extents)
+            partial = self.reduce_block(node, values, extents)
             if node.op in ("argmax", "argmin"):
                 partial = (partial[0], partial[1] + block[node.iters[0]][0])
-            total = partial if total is None else combine(node.op, total, partial)
+            total = partial if total is None else self.combine(node, total, partial)
         if node.op in ("argmax", "argmin") and total is not None:
             return total[1]
         return self.empty(node, scope) if total is None else total
 
-    def empty(self, node: Reduce, scope: _Scope) -> Array:
+    def empty(self, node: Reduce, scope: Scope) -> Array:
         row = REDUCTIONS[node.op]
         if not row.has_identity:
             raise InternalError(f"'{node.op}' over an empty range", code="TC099")
-        kind = representation(node.dtype)
-        return np.full((1,) * scope.rank, row.identity(node.dtype), kind)
+        return self.constant(row.identity(node.dtype), node.dtype, scope.rank)
 
+    # -- arithmetic --------------------------------------------------------------------------------
 
-def _input_array(tensor: Tensor, inputs: Mapping[str, Array]) -> Array:
-    given = np.asarray(inputs[tensor.name])
-    shape = tuple(int(n) for n in tensor.shape)
-    if given.shape != shape:
-        raise ValueError(f"'{tensor.name}' has the shape {given.shape}, not {shape}")
-    return given.astype(representation(tensor.dtype))
+    def input_array(self, tensor: Tensor, inputs: Mapping[str, Array]) -> Array:
+        given = np.asarray(inputs[tensor.name])
+        shape = tuple(int(n) for n in tensor.shape)
+        if given.shape != shape:
+            raise ValueError(f"'{tensor.name}' has the shape {given.shape}, not {shape}")
+        return given.astype(self.representation(tensor.dtype))
+
+    def representation(self, dtype: DType) -> np.dtype[Any]:
+        return representation(dtype)
+
+    def constant(self, value: float | int | bool, dtype: DType, rank: int) -> Array:
+        made = np.full((1,) * rank, value, representation(dtype))
+        return round_float(made, dtype) if dtype.is_float else made
+
+    def convert(self, values: Array, source: DType, target: DType) -> Array:
+        return convert(values, source, target)
+
+    def apply(self, node: Apply, operands: list[Array]) -> Array:
+        return np.asarray(OPS[node.op].numpy(*operands))
+
+    def reduce_block(self, node: Reduce, parts: list[Array], extents: tuple[int, ...]) -> Any:
+        return reduce_block(node.op, parts, extents)
+
+    def combine(self, node: Reduce, earlier: Array, later: Array) -> Array:
+        return combine(node.op, earlier, later)
 
 
 def _along(axis: int, rank: int, low: int, high: int) -> Array:

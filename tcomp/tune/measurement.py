@@ -1,0 +1,49 @@
+"""What measuring a candidate gives, and who measures: the runner's interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Samples of one call each, in seconds, or what went wrong.
+
+    Error classes: `build` (no code), `crash` (the process died), `timeout`, `wrong` (another result than
+    the reference), `fault` (a status other than success), `worker` (the runner itself).
+    """
+
+    seconds: tuple[float, ...] = ()
+    error_class: str = ""
+    error_text: str = ""
+    build_seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One workload to tune: a program's text, for which schedules compete.
+
+    `trace` of the analytical schedule is always the first candidate.
+    """
+
+    program: str
+    threads: int
+    accuracy: str
+    seed: int = 0
+
+
+class Runner(Protocol):
+    """Measures candidates of a task. Each call may fail in any way; none may take the tuner down."""
+
+    def measure(self, task: Task, trace: Any, limit: float) -> Measurement:
+        """Builds, checks and times one schedule; `limit` is in seconds for all of it."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of processes and memory."""
+        ...
