@@ -79,6 +79,8 @@ def literal(value: float | int | bool) -> Text:
 
 def _operation(node: Apply, texts: Mapping[Expr, Text]) -> Text:
     op, args = node.op, node.args
+    if op not in OPS:  # a malformed program is shown too
+        return f"{op}({', '.join(texts[a][0] for a in args)})", ATOM
     operands = list(args[1:]) if op == "where" else list(args)
     weak = all(map(_is_weak, operands)) and OPS[op].rule is not TypeRule.LOGICAL
     shown = [texts[a] for a in args]
