@@ -1,1 +1,7 @@
-"""Schedules: each class of definition, its analytical choice, its space, and its loop nests."""
+"""Schedules: from a plan to loop nests, by traces of decisions."""
+
+from tcomp.schedule.analytical import analytical
+from tcomp.schedule.lower import completed, lower
+from tcomp.schedule.trace import Trace
+
+__all__ = ["Trace", "analytical", "completed", "lower"]

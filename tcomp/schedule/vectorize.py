@@ -48,14 +48,19 @@ def vectorize(expr: Expr, var: LoopVar, lanes: int, mask: Expr | None = None) ->
 
 
 def vectorize_block(
-    block: Sequence[Stmt], var: LoopVar, lanes: int, mask: Expr | None = None
+    block: Sequence[Stmt],
+    var: LoopVar,
+    lanes: int,
+    mask: Expr | None = None,
+    wide: frozenset[Local] = frozenset(),
 ) -> tuple[Stmt, ...]:
     """A block of scalar statements for `lanes` consecutive values of `var`.
 
-    Locals that vary become vectors of the same name. Raises InternalError where control flow or the
+    Locals that vary become vectors of the same name; so do those of `wide`, which the surroundings
+    declare as vectors. Raises InternalError where control flow or the
     place of a store varies in a way that vectors cannot follow; `can_vectorize` tells beforehand.
     """
-    return Vectorizer(var, lanes, mask, varying_locals(block, var)).block(block)
+    return Vectorizer(var, lanes, mask, varying_locals(block, var, wide)).block(block)
 
 
 def can_vectorize(block: Sequence[Stmt], var: LoopVar) -> bool:
@@ -77,10 +82,12 @@ def can_vectorize(block: Sequence[Stmt], var: LoopVar) -> bool:
     return all(map(fine, block))
 
 
-def varying_locals(block: Iterable[Stmt], var: LoopVar) -> frozenset[Local]:
-    """Locals assigned in the block whose value depends on `var`, directly or through others."""
-    values = [(local, value) for local, value in _assignments(block)]
-    varying: set[Local] = set()
+def varying_locals(
+    block: Iterable[Stmt], var: LoopVar, known: frozenset[Local] = frozenset()
+) -> frozenset[Local]:
+    """`known`, and locals of the block whose value depends on `var` or on other varying locals."""
+    values = list(_assignments(block))
+    varying = set(known)
     while True:
         found = {
             local

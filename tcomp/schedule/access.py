@@ -1,0 +1,111 @@
+"""How a definition touches memory: the address step of every read along every iterator, and its trips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tcomp.ir.dtypes import COMPUTE, DType, boolean, compute_type
+from tcomp.ir.integer import Int, Iter, Value, row_major_strides
+from tcomp.ir.tensor import nodes as t
+from tcomp.ops import OPS
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One read or the write of a definition. `trips` is how often a point of the output performs it."""
+
+    tensor: t.Tensor
+    index: tuple[Int, ...]
+    trips: int
+    guarded: bool = False
+
+    def step(self, it: Iter) -> int | None:
+        """Address change when `it` advances by one; None where it is not constant."""
+        total = 0
+        strides = row_major_strides(self.tensor.shape)
+        for index, stride in zip(self.index, strides, strict=True):
+            if any(isinstance(a, Value) and it in a.expr.free_atoms() for a in index.leaves()):
+                return None
+            coefficient = index.coefficient(it)
+            if coefficient is None:
+                return None
+            total += coefficient * int(stride)
+        return total
+
+    def depends(self, it: Iter) -> bool:
+        """Whether the address changes with `it`."""
+        return self.step(it) != 0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one point of a definition costs: operations (beside an addition), reads, the write."""
+
+    work: float
+    reads: tuple[Access, ...]
+    write: Access
+    bits: int  # of the widest type in which values are computed
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        return (*self.reads, self.write)
+
+
+def profile(definition: t.Definition) -> Profile:
+    """The costs of one point of the definition's output."""
+    trips = _trips(definition.body)
+    work, reads, bits = 1.0, [], [_bits(definition.tensor.dtype)]
+    for node, count in trips.items():
+        match node:
+            case t.Apply(op, args, _):
+                work += OPS[op].cost * count
+                bits += [_bits(a.dtype) for a in (node, *args) if not isinstance(a, t.IndexValue)]
+            case t.Reduce(_, iters, body):
+                work += 2 * count * _size(iters)
+                bits.append(_bits(body.dtype))
+            case t.Read(tensor, index, otherwise):
+                work += count * (1 if otherwise is None else 3)
+                reads.append(Access(tensor, index, count, otherwise is not None))
+    for inside in _inside_indices(definition.body):
+        if isinstance(inside, t.Apply | t.Read):
+            bits.append(32)
+    write = Access(definition.tensor, tuple(map(Int.of, definition.iters)), 1)
+    return Profile(work, tuple(reads), write, max(b for b in bits if b))
+
+
+def _trips(body: t.Expr) -> dict[t.Expr, int]:
+    """How often each sub-expression is evaluated for one point, reductions taken where they stand."""
+    trips: dict[t.Expr, int] = {body: 1}
+    for node in reversed(t.postorder(body)):
+        times = trips.setdefault(node, 1)
+        if isinstance(node, t.Reduce):
+            times *= _size(node.iters)
+        for child in node.children():
+            trips[child] = max(trips.get(child, 0), times)
+    return trips
+
+
+def _size(iters: tuple[Iter, ...]) -> int:
+    total = 1
+    for it in iters:
+        total *= int(it.extent)
+    return total
+
+
+def _bits(dtype: DType) -> int:
+    if dtype is boolean:
+        return 8
+    return dtype.bits if dtype in COMPUTE or dtype.bits == 8 else compute_type(dtype).bits
+
+
+def _inside_indices(body: t.Expr) -> set[t.Expr]:
+    """Sub-expressions of indices."""
+    found: set[t.Expr] = set()
+    for node in t.postorder(body):
+        if isinstance(node, t.Read | t.IndexValue):
+            indices = node.index if isinstance(node, t.Read) else (node.index,)
+            for index in indices:
+                for atom in index.leaves():
+                    if isinstance(atom, Value):
+                        found |= set(t.postorder(atom.expr))
+    return found

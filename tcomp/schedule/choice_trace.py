@@ -1,0 +1,79 @@
+"""The choices of a general nest as a trace, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tcomp.ir.plan import Group
+from tcomp.ir.tensor.nodes import Definition
+from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
+from tcomp.schedule.nest import reductions_of
+from tcomp.schedule.trace import Trace, trace
+
+KIND = "nest"
+
+
+def to_trace(group: Group, choice: GroupChoice) -> Trace:
+    """Every decision under a readable name: `Y.lanes`, `Y.tile.j`, `Y.sum.chains`, `parallel`."""
+    return trace(KIND, _decisions(group, choice))
+
+
+def from_trace(group: Group, decided: Trace) -> GroupChoice:
+    """The choices that a trace of the group holds. Raises KeyError where one is missing."""
+    shared = {s.iter for s in group.shared}
+    members = []
+    for prefix, definition in _members(group):
+        own = [k for k, it in enumerate(definition.iters) if it not in shared]
+        ranks = {k: decided[f"{prefix}.place.{definition.iters[k].name}"] for k in own}
+        tile = [
+            decided[f"{prefix}.tile.{it.name}"] if k in ranks else 1
+            for k, it in enumerate(definition.iters)
+        ]
+        reductions = tuple(
+            ReduceChoice(*(decided[f"{prefix}.{name}.{field}"] for field in _REDUCE))
+            for name in _reduction_names(definition)
+        )
+        members.append(
+            MemberChoice(
+                tuple(sorted(own, key=lambda k, ranks=ranks: ranks[k])),  # type: ignore[misc]
+                decided[f"{prefix}.vector"],
+                decided[f"{prefix}.lanes"],
+                tuple(tile),
+                decided[f"{prefix}.parallel"],
+                decided[f"{prefix}.grain"],
+                reductions,
+            )
+        )
+    return GroupChoice(tuple(members), *(decided[field] for field in _GROUP))
+
+
+_GROUP = ("vector", "lanes", "tile", "parallel", "grain")
+_REDUCE = ("vector", "lanes", "chains", "unrolled")
+
+
+def _decisions(group: Group, choice: GroupChoice) -> Iterator[tuple[str, int]]:
+    for field in _GROUP:
+        yield field, getattr(choice, field)
+    for (prefix, definition), member in zip(_members(group), choice.members, strict=True):
+        for place, k in enumerate(member.order):
+            yield f"{prefix}.place.{definition.iters[k].name}", place
+            yield f"{prefix}.tile.{definition.iters[k].name}", member.tile[k] if member.tile else 1
+        for field in ("vector", "lanes", "parallel", "grain"):
+            yield f"{prefix}.{field}", getattr(member, field)
+        names = _reduction_names(definition)
+        for name, reduction in zip(names, member.reductions, strict=True):
+            for field in _REDUCE:
+                yield f"{prefix}.{name}.{field}", getattr(reduction, field)
+
+
+def _members(group: Group) -> Iterator[tuple[str, Definition]]:
+    for definition in group.members:
+        yield definition.tensor.name, definition
+
+
+def _reduction_names(definition: Definition) -> list[str]:
+    names: list[str] = []
+    for reduce in reductions_of(definition):
+        count = sum(name.rstrip("0123456789") == reduce.op for name in names)
+        names.append(f"{reduce.op}{count or ''}")
+    return names

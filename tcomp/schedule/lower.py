@@ -1,0 +1,85 @@
+"""A plan with its traces, as a loop module: nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tcomp.ir.integer import Int, Iter
+from tcomp.ir.loop.nodes import Function, Module, Space, Stmt
+from tcomp.ir.plan import Group, Plan
+from tcomp.ir.tensor import nodes as t
+from tcomp.schedule.choice_trace import from_trace
+from tcomp.schedule.faults import Faults
+from tcomp.schedule.group import lower_group
+from tcomp.schedule.naming import Names
+from tcomp.schedule.points import Kernel
+from tcomp.schedule.rewriting import buffers_of
+from tcomp.schedule.storage import Placement, dense
+from tcomp.schedule.trace import Trace
+from tcomp.target import Target
+
+
+def lower(plan: Plan, traces: Sequence[Trace], target: Target, threads: int) -> Module:
+    """The loop module that computes the plan. `traces` has one trace for each group of `completed(plan)`.
+
+    Raises KeyError where a trace lacks a decision.
+    """
+    plan = completed(plan)
+    names, faults = Names(), Faults()
+    arguments, storage = _memory(plan, names)
+    kernels = []
+    for number, (group, trace) in enumerate(zip(plan.groups, traces, strict=True)):
+        body = lower_traced(group, trace, Kernel(storage, names, faults), target)
+        label = "_".join(d.tensor.name for d in group.members[:3])
+        kernels.append(Function(f"k{number}_{label}", buffers_of(body), body))
+    return Module(
+        plan.program.name, tuple(p.buffer for p in arguments), tuple(kernels), faults.table()
+    )
+
+
+def lower_traced(group: Group, trace: Trace, kernel: Kernel, target: Target) -> tuple[Stmt, ...]:
+    """One group's kernel body, by the schedule class of its trace."""
+    return lower_group(group, from_trace(group, trace), kernel)
+
+
+def completed(plan: Plan) -> Plan:
+    """The plan with a copy for every result that is an input, or that is a result already."""
+    program, groups, results = plan.program, list(plan.groups), list[t.Tensor]()
+    for tensor in program.results:
+        if tensor in program.inputs or tensor in results:
+            copy = t.Tensor(f"{tensor.name}_result{len(results)}", tensor.dtype, tensor.axes)
+            groups.append(Group((_copy(tensor, copy),)))
+            tensor = copy
+        results.append(tensor)
+    if tuple(results) == program.results:
+        return plan
+    renamed = t.Program(
+        program.name,
+        program.sizes,
+        program.inputs,
+        tuple(results),
+        program.body,
+        spans=program.spans,
+    )
+    return Plan(renamed, tuple(groups))
+
+
+def _copy(source: t.Tensor, copy: t.Tensor) -> t.Definition:
+    iters = tuple(Iter(f"{copy.name}_{k}", lo, hi) for k, (lo, hi) in enumerate(copy.axes))
+    index = tuple(map(Int.of, iters))
+    return t.Definition(copy, iters, t.Read(source, index))
+
+
+def _memory(plan: Plan, names: Names) -> tuple[list[Placement], dict[t.Tensor, Placement]]:
+    """Placements of the arguments in their order, and of all tensors but scratch."""
+    storage: dict[t.Tensor, Placement] = {}
+    arguments = []
+    for tensor in (*plan.program.inputs, *plan.program.results):
+        storage[tensor] = dense(tensor, Space.ARGUMENT, names.fresh(tensor.name))
+        arguments.append(storage[tensor])
+    for group in plan.groups:
+        for definition in group.members:
+            tensor = definition.tensor
+            if tensor not in storage and tensor not in group.scratch:
+                storage[tensor] = dense(tensor, Space.WORKSPACE, names.fresh(tensor.name))
+    return arguments, storage
