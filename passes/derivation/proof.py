@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tcomp.ir.tensor.canonical import fingerprint
-
 from tcomp.diagnostics import Error
+from tcomp.ir.tensor.canonical import fingerprint
 from tcomp.ir.tensor.nodes import Program
 from tcomp.ir.tensor.printer import print_program
 from tcomp.passes.derivation.derive import Derivation, normal_form
