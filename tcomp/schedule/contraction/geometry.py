@@ -1,0 +1,195 @@
+"""A contraction in memory: its dimensions, and its operands and epilogue as templates over their counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tcomp.diagnostics import InternalError
+from tcomp.ir.dtypes import DType
+from tcomp.ir.integer import Int, Iter
+from tcomp.ir.loop.nodes import Buffer, Expr, Load, Space, rewrite
+from tcomp.ir.tensor import nodes as t
+from tcomp.schedule.contraction.dimensions import (
+    Dimension,
+    Scope,
+    is_affine,
+    segments,
+    strides,
+)
+from tcomp.schedule.contraction.match import Contraction
+from tcomp.schedule.storage import Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One side: `value` is a scalar over the counters of batch, its own dimension and `inner`.
+
+    `runs` divides its own dimension into counters along which addresses are affine.
+    """
+
+    own: Dimension
+    value: Expr
+    inner: tuple[Dimension, ...]
+    runs: tuple[Dimension, ...]
+    by_run: Expr  # the same value over the counters of `runs`
+
+    def is_plain(self) -> bool:
+        """Whether the value is one load without a mask, of the type in which it is multiplied."""
+        return isinstance(self.value, Load) and self.value.mask is None
+
+    def is_affine_along(self, own: Dimension) -> bool:
+        """Whether addresses are affine along the side's whole own dimension."""
+        return is_affine(self.value, own.at)
+
+    def runs_along_own(self) -> bool:
+        """Whether vectors run better along the side's own dimension than along the last inner one."""
+        own = _unfitness(strides(self.value, self.own.at))
+        return own <= _unfitness(strides(self.value, self.inner[-1].at))
+
+    def unit(self) -> int:
+        """Positions of inner in one step of the first inner dimension."""
+        unit = 1
+        for dimension in self.inner[1:]:
+            unit *= dimension.extent
+        return unit
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """A contraction's dimensions and templates.
+
+    The output is affine along `columns`, a suffix of the columns class; what is left of that class is
+    `spread`, looped over outside. `sums` stands in `epilogue` for the finished sum, as a load along
+    `columns`; the epilogue's value belongs at `address` of `output`.
+    """
+
+    contraction: Contraction
+    scope: Scope
+    batch: Dimension
+    spread: Dimension
+    rows: Dimension
+    columns: Dimension
+    inner: int
+    left: Operand
+    right: Operand
+    epilogue: Expr
+    sums: Load
+    output: Placement
+    address: Int
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the products and their sum."""
+        return self.contraction.total.dtype
+
+    @property
+    def lanes(self) -> int:
+        return self.scope.target.lanes(self.dtype.bits)
+
+    def step(self) -> int:
+        """Elements between neighbouring columns of the output."""
+        return self.address.coefficient(self.columns.at) or 1
+
+    def around(self) -> tuple[Dimension, ...]:
+        """The dimensions that loops outside the tiles run over."""
+        return (self.batch, self.spread)
+
+    def inner_dimensions(self, direct: Sequence[tuple[t.Expr, Dimension]]) -> list[Dimension]:
+        """The fewest dimensions of inner along which the given factors (with their own dimension) are affine."""
+
+        def build(inner: list[Dimension]) -> list[Expr]:
+            return [self.factor(expr, own, inner) for expr, own in direct]
+
+        return segments(self.contraction.inner, self.scope, "k", build)
+
+    def factor(self, expr: t.Expr, own: Dimension, inner: Sequence[Dimension]) -> Expr:
+        """One side's value over the counters of its own dimension and of `inner`."""
+        return self.scope.template(expr, [*self.around(), own, *inner])
+
+    def holds_sums(self) -> bool:
+        """Whether the output has the type of the sums, and can keep partial ones."""
+        return self.output.buffer.dtype is self.dtype
+
+
+def survey(contraction: Contraction, scope: Scope) -> Geometry:
+    """Finds the dimensions and templates of a contraction whose tensors are placed by `scope.storage`."""
+    batch = scope.dimension(contraction.batch, "batch")
+    rows = scope.dimension(contraction.rows, "row")
+    for start in range(len(contraction.columns)):
+        spread = scope.dimension(contraction.columns[:start], "spread")
+        columns = scope.dimension(contraction.columns[start:], "column")
+        around = [batch, spread, rows, columns]
+        epilogue, sums = _epilogue(contraction, scope, around)
+        address = _address(contraction, scope, around)
+        step = address.coefficient(columns.at)
+        if step is not None and step > 0 and is_affine(epilogue, columns.at):
+            break
+    else:
+        raise InternalError("a contraction's output is not affine along its columns", code="TC099")
+    output = _output(contraction, scope)
+    inner = 1
+    for it in contraction.inner:
+        inner *= int(it.extent)
+    left = _operand(contraction.left, contraction.inner, rows, (batch, spread), scope)
+    right = _operand(contraction.right, contraction.inner, columns, (batch, spread), scope)
+    return Geometry(
+        contraction, scope, batch, spread, rows, columns, inner, left, right,
+        epilogue, sums, output, address,
+    )  # fmt: skip
+
+
+def replace_sums(value: Expr, geometry: Geometry, vector: Expr) -> Expr:
+    """A vector epilogue with the finished sums in place."""
+    buffer = geometry.sums.buffer
+
+    def rule(node: Expr) -> Expr | None:
+        return vector if isinstance(node, Load) and node.buffer is buffer else None
+
+    return rewrite(value, rule)
+
+
+def _epilogue(contraction: Contraction, scope: Scope, around: list[Dimension]) -> tuple[Expr, Load]:
+    total = contraction.total
+    sums = Load(Buffer("sums", total.dtype, 1, Space.PRIVATE), Int.of(around[-1].at))
+    return scope.template(contraction.definition.body, around, {total: sums}), sums
+
+
+def _output(contraction: Contraction, scope: Scope) -> Placement:
+    placement = scope.storage[contraction.definition.tensor]
+    if not isinstance(placement, Placement):
+        raise InternalError("a contraction's output must be in memory", code="TC099")
+    return placement
+
+
+def _address(contraction: Contraction, scope: Scope, around: list[Dimension]) -> Int:
+    point: dict[Iter, Int] = dict(scope.point)
+    for dimension in around:
+        point |= dimension.point()
+    return _output(contraction, scope).address([point[it] for it in contraction.definition.iters])
+
+
+def _operand(
+    expr: t.Expr,
+    inner: tuple[Iter, ...],
+    own: Dimension,
+    around: tuple[Dimension, ...],
+    scope: Scope,
+) -> Operand:
+    def build(own_runs: list[Dimension], depths: list[Dimension]) -> list[Expr]:
+        return [scope.template(expr, [*around, *own_runs, *depths])]
+
+    single = [scope.dimension([it], "k") for it in inner]
+    runs = segments(own.iters, scope, "run", lambda d: build(d, single))
+    depths = segments(inner, scope, "k", lambda d: build(runs, d))
+    value = scope.template(expr, [*around, own, *depths])
+    return Operand(
+        own, value, tuple(depths), tuple(runs), scope.template(expr, [*around, *runs, *depths])
+    )
+
+
+def _unfitness(steps: set[int] | None) -> int:
+    """How badly vectors run along a counter: 0 contiguous, 1 some strided loads, 2 gathers."""
+    if steps is None:
+        return 2
+    return 0 if steps <= {0, 1} else 1

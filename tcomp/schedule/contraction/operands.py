@@ -1,0 +1,297 @@
+"""How tiles get at an operand: as it lies in memory, or from a packed copy that a task or the call makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+from tcomp.ir.integer import Int
+from tcomp.ir.loop.nodes import Buffer, Expr, For, Load, Space, Stmt
+from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
+from tcomp.schedule.contraction.dimensions import Dimension, flat
+from tcomp.schedule.contraction.geometry import Geometry
+from tcomp.schedule.contraction.pack import Block, Packer, Panel
+from tcomp.schedule.contraction.tasks import Place, RowPanels, Task, Tile, column_panels
+from tcomp.schedule.contraction.tile import Position, TileShape
+from tcomp.schedule.vectorize import vectorize
+
+_LINE = 64  # bytes of a cache line
+
+
+class Left(Protocol):
+    """The side whose elements are broadcast."""
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        """What a task does before it can read inner positions start .. stop."""
+        ...
+
+    def element(self, tile: Tile, row: int, inner: Position) -> Expr:
+        """The scalar at a row of a tile."""
+        ...
+
+
+class Right(Protocol):
+    """The side that is read as vectors."""
+
+    def share(self, place: Place) -> list[Stmt]:
+        """What is done once, before all tasks."""
+        ...
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        """What a task does before it can read inner positions start .. stop."""
+        ...
+
+    def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
+        """A vector of a tile's columns."""
+        ...
+
+
+def left_operand(g: Geometry, b: Blocking, panels: RowPanels, inner: list[Dimension]) -> Left:
+    """The left side as the blocking wants it."""
+    if b.left == DIRECT:
+        return DirectLeft(g, g.factor(g.contraction.left, g.rows, inner))
+    if g.left.runs_along_own():
+        extent = b.task_panels * panels.tallest * b.depth
+        buffer = _private(g, "left", extent)
+        return PanelLeft(g, b, panels, inner, buffer)
+    pitch = line_pitch(b.depth, g.dtype.bytes)
+    rows = b.task_panels * panels.tallest
+    return RowLeft(g, b, panels, inner, _private(g, "left", rows * pitch), pitch)
+
+
+def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
+    """The right side as the blocking wants it."""
+    if b.right == DIRECT:
+        return DirectRight(g, g.factor(g.contraction.right, g.columns, inner))
+    width = b.tile_vectors * g.lanes
+    if b.right == SHARED:
+        panels = ceil(g.columns.extent / width)
+        extent = g.spread.extent * panels * g.inner * width
+        name = g.scope.names.fresh("right")
+        buffer = Buffer(name, g.dtype, extent, Space.WORKSPACE)
+        return SharedRight(g, b, inner, buffer, width)
+    if g.right.is_affine_along(g.columns):
+        extent = ceil(b.task_columns / width) * width * b.depth
+        return PanelRight(g, b, inner, _private(g, "right", extent), width)
+    pitch = line_pitch(b.task_columns + g.lanes, g.dtype.bytes)
+    return LineRight(g, b, inner, _private(g, "right", b.depth * pitch), pitch, width)
+
+
+def line_pitch(extent: int, size: int) -> int:
+    """Elements between rows: whole cache lines, an odd number so that rows fall into different sets."""
+    lines = ceil(extent * size / _LINE)
+    return (lines | 1) * _LINE // size
+
+
+def _private(g: Geometry, stem: str, extent: int) -> Buffer:
+    return Buffer(g.scope.names.fresh(stem), g.dtype, extent, Space.PRIVATE)
+
+
+# -- left --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DirectLeft:
+    """Elements where they lie."""
+
+    g: Geometry
+    value: Expr
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        return []
+
+    def element(self, tile: Tile, row: int, inner: Position) -> Expr:
+        return self.value.sub(tile.task.place | inner | {self.g.rows.at: tile.row + row})
+
+
+@dataclass(frozen=True, slots=True)
+class RowLeft:
+    """A task's rows, copied; each is contiguous along inner."""
+
+    g: Geometry
+    b: Blocking
+    panels: RowPanels
+    inner: list[Dimension]
+    buffer: Buffer
+    pitch: int
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        g, left = self.g, self.g.left
+        rows = Block.of(
+            [g.rows],
+            self.panels.first_row(task.first_panel),
+            self.panels.first_row(task.stop_panel),
+        )
+        value = left.value.sub(task.place)
+        block = Block.of(left.inner, start, stop)
+        return Packer(value, self.buffer, block, g.lanes, g.scope.names).rows(rows, self.pitch)
+
+    def element(self, tile: Tile, row: int, inner: Position) -> Expr:
+        line = tile.row + row - self.panels.first_row(tile.task.first_panel)
+        depth = flat(self.inner).sub(inner) - tile.start
+        return Load(self.buffer, line * self.pitch + depth)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelLeft:
+    """A task's rows in panels, contiguous along rows: for sources that are contiguous so."""
+
+    g: Geometry
+    b: Blocking
+    panels: RowPanels
+    inner: list[Dimension]
+    buffer: Buffer
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        g, left = self.g, self.g.left
+        block = Block.of(left.inner, start, stop)
+        packer = Packer(left.value.sub(task.place), self.buffer, block, g.lanes, g.scope.names)
+        statements: list[Stmt] = []
+        for p in self.panels.within(task.first_panel, task.stop_panel, g.scope.names):
+            base = (Int.of(p.counter) - task.first_panel) * self._panel()
+            panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.panels.tallest, base)
+            statements += packer.panels(g.rows, panel)
+        return statements
+
+    def element(self, tile: Tile, row: int, inner: Position) -> Expr:
+        depth = flat(self.inner).sub(inner) - tile.start
+        return Load(self.buffer, tile.row_panel * self._panel() + depth * self.panels.tallest + row)
+
+    def _panel(self) -> int:
+        return self.panels.tallest * self.b.depth
+
+
+# -- right -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRight:
+    """Vectors where they lie."""
+
+    g: Geometry
+    value: Expr
+
+    def share(self, place: Place) -> list[Stmt]:
+        return []
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        return []
+
+    def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
+        g = self.g
+        column = tile.column + vector * g.lanes
+        wide = vectorize(self.value, g.columns.at, g.lanes, shape.mask(vector))
+        return wide.sub(tile.task.place | inner | {g.columns.at: column})
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRight:
+    """A task's columns in panels, each with the rows that tiles read one after the other."""
+
+    g: Geometry
+    b: Blocking
+    inner: list[Dimension]
+    buffer: Buffer
+    width: int
+
+    def share(self, place: Place) -> list[Stmt]:
+        return []
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        first = task.first_column
+        block = Block.of(self.g.right.inner, start, stop)
+        size = self.width * self.b.depth
+        statements: list[Stmt] = []
+        for p in column_panels(
+            first, task.stop_column, self.b.task_columns, self.g.columns.extent,
+            self.width, self.g.scope.names,
+        ):  # fmt: skip
+            base = (p.first - first) // self.width * size
+            panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
+            statements += pack_panels(self.g, self.buffer, block, task.place, panel)
+        return statements
+
+    def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
+        depth = flat(self.inner).sub(inner) - tile.start
+        panel = tile.column_panel * (self.width * self.b.depth)
+        address = panel + depth * self.width + vector * self.g.lanes
+        return Load(self.buffer, address, self.g.lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRight:
+    """All columns in panels, over all of inner, packed once by all threads together."""
+
+    g: Geometry
+    b: Blocking
+    inner: list[Dimension]
+    buffer: Buffer
+    width: int
+
+    def share(self, place: Place) -> list[Stmt]:
+        g, names = self.g, self.g.scope.names
+        spread = names.loop("spread", 0, g.spread.extent - 1)
+        at = place | {g.spread.at: Int.of(spread)}
+        block = Block.of(g.right.inner, 0, g.inner)
+        columns = g.columns.extent
+        statements: list[Stmt] = []
+        for p in column_panels(
+            Int.of(0), Int.of(columns), columns + -columns % self.width, columns, self.width, names
+        ):
+            base = self._base(Int.of(spread), Int.of(p.counter))
+            panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
+            statements += pack_panels(g, self.buffer, block, at, panel, bool(self.b.parallel))
+        return [For(spread, Int.of(0), Int.of(g.spread.extent), tuple(statements))]
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        return []
+
+    def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
+        panel = tile.column // self.width
+        base = self._base(tile.task.place[self.g.spread.at], panel)
+        address = base + flat(self.inner).sub(inner) * self.width + vector * self.g.lanes
+        return Load(self.buffer, address, self.g.lanes)
+
+    def _base(self, spread: Int, panel: Int) -> Int:
+        panels = ceil(self.g.columns.extent / self.width)
+        return (spread * panels + panel) * (self.g.inner * self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class LineRight:
+    """A task's columns as one line for each inner position: for sources that are contiguous only along
+    part of the columns (rows of pixels of a padded image)."""
+
+    g: Geometry
+    b: Blocking
+    inner: list[Dimension]
+    buffer: Buffer
+    pitch: int
+    width: int
+
+    def share(self, place: Place) -> list[Stmt]:
+        return []
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        right = self.g.right
+        own = Block.of(right.runs, task.first_column, task.stop_column)
+        block = Block.of(right.inner, start, stop)
+        value = right.by_run.sub(task.place)
+        packer = Packer(value, self.buffer, block, self.g.lanes, self.g.scope.names)
+        return packer.lines(own, self.pitch)
+
+    def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
+        line = flat(self.inner).sub(inner) - tile.start
+        column = tile.column_panel * self.width + vector * self.g.lanes
+        return Load(self.buffer, line * self.pitch + column, self.g.lanes)
+
+
+def pack_panels(
+    g: Geometry, buffer: Buffer, block: Block, place: Place, panel: Panel, parallel: bool = False
+) -> list[Stmt]:
+    """Panels of right, by vectors along columns or along inner, whichever is contiguous."""
+    value = g.right.value.sub(place)
+    packer = Packer(value, buffer, block, g.lanes, g.scope.names)
+    pack = packer.panels if g.right.runs_along_own() else packer.transposed_panels
+    return pack(g.columns, panel, parallel)
