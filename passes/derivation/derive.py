@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tcomp.ir.tensor.canonical import fingerprint
-
 from tcomp.ir.tensor.nodes import Program, postorder
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.cost import Cost, arithmetic_cost
