@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tcomp import config
 from tcomp.diagnostics import Error
 from tcomp.tune.record import ForeignRecord, Key, Record, from_line
 
@@ -215,11 +216,7 @@ class Database:
 
 def default_path() -> Path:
     """Where records go when nothing else is said: `$TCOMP_DATABASE`, else the user's data directory."""
-    if os.environ.get("TCOMP_DATABASE"):
-        return Path(os.environ["TCOMP_DATABASE"])
-    from platformdirs import user_data_path
-
-    return user_data_path("tcomp") / "tuning.sqlite"
+    return config.database.get()
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

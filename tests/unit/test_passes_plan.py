@@ -10,7 +10,7 @@ from tcomp.ir.integer import Int
 from tcomp.ir.nibbles import pack_nibbles
 from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, IndexValue, Program, Read, Scan
-from tcomp.passes import bytes_for_nibbles, plan
+from tcomp.passes import bytes_for_nibbles, plan, split_constants
 from tests.unit.programs import (
     apply,
     iterator,
@@ -171,3 +171,32 @@ def test_conditions_that_ranges_decide_are_decided() -> None:
     (definition,) = plan(source).derived().definitions()
     assert isinstance(definition.body, Const)
     assert_same_meaning(source)
+
+
+def test_what_constants_decide_is_computed_once() -> None:
+    x, w, s = tensor("X", 4, 6), tensor("W", 6, 5), tensor("s", 5)
+    i, j, k = iterator("i", 4), iterator("j", 5), iterator("k", 6)
+    y = tensor("Y", 4, 5)
+    scaled = apply("mul", read(w, k, j), read(s, j))
+    body = total(apply("mul", read(x, i, k), scaled), k)
+    source = program([x, w, s], [y], Definition(y, (i, j), body))
+    once, main = split_constants(source, {"W", "s"})
+    assert once is not None
+    assert [t.name for t in main.inputs] == ["X", once.results[0].name]
+    arrays = random_inputs(source)
+    folded = dict(zip([t.name for t in once.results], interpret(once, arrays), strict=True))
+    (result,) = interpret(main, {"X": arrays["X"], **folded})
+    np.testing.assert_allclose(result, arrays["X"] @ (arrays["W"] * arrays["s"]))
+
+
+def test_no_constant_is_blown_up() -> None:
+    """An outer product of two vectors stays two vectors."""
+    x, u, v = tensor("X", 4, 64, 64), tensor("u", 64), tensor("v", 64)
+    b, i, j = iterator("b", 4), iterator("i", 64), iterator("j", 64)
+    y = tensor("Y", 4, 64, 64)
+    body = apply("mul", read(x, b, i, j), apply("mul", read(u, i), read(v, j)))
+    once, main = split_constants(
+        program([x, u, v], [y], Definition(y, (b, i, j), body)), {"u", "v"}
+    )
+    assert once is None
+    assert [t.name for t in main.inputs] == ["X", "u", "v"]

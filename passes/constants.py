@@ -1,0 +1,143 @@
+"""What depends on bound constants alone is computed once, before any call.
+
+Y[i, j] = sum[k](X[i, k] * (W[k, j] * s[j]))      once: V[k, j] = W[k, j] * s[j]
+                                                 call: Y[i, j] = sum[k](X[i, k] * V[k, j])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tcomp.ir.integer import Int, Iter
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Definition,
+    Expr,
+    Program,
+    Read,
+    Reduce,
+    Scan,
+    Statement,
+    Tensor,
+    postorder,
+)
+from tcomp.passes.inline import drop_unread
+from tcomp.passes.scoping import free_iters, fresh_name, names_of
+
+GROWTH = 2.0  # a folded tensor may have this many times the elements of what it is made from
+
+
+def split_constants(program: Program, constants: Collection[str]) -> tuple[Program | None, Program]:
+    """Divides a bound program into what its constants decide and the rest.
+
+    `constants` names inputs whose values are bound. Gives the program that is run once (None where
+    nothing is decided), whose results are inputs of the other; and the program of every call, whose
+    inputs are the free ones in their order, then the constants and folded tensors that it reads.
+    """
+    bound = {t for t in program.inputs if t.name in constants}
+    folded: list[Definition] = []
+    known = set(bound)
+    taken = names_of(program)
+    rest: list[Statement] = []
+    for statement in program.body:
+        if isinstance(statement, Scan):
+            rest.append(statement)
+            continue
+        if statement.tensor not in program.results and _foldable(statement, known):
+            folded.append(statement)
+            known.add(statement.tensor)
+            continue
+        parts, remaining = _extracted(statement, known, taken)
+        folded.extend(parts)
+        known |= {p.tensor for p in parts}
+        rest.append(remaining)
+    free = tuple(t for t in program.inputs if t not in bound)
+    main = Program(program.name, (), free, program.results, tuple(rest), spans=program.spans)
+    read = _read_tensors(main)
+    kept = (*program.inputs, *(d.tensor for d in folded))
+    inputs = (*free, *(t for t in kept if t in read and t in known))
+    main = Program(program.name, (), inputs, program.results, tuple(rest), spans=program.spans)
+    wanted = tuple(d.tensor for d in folded if d.tensor in read)
+    if not wanted:
+        return None, main
+    once = Program(
+        f"{program.name}_constants",
+        (),
+        tuple(t for t in program.inputs if t in bound),
+        wanted,
+        tuple(folded),
+    )
+    return drop_unread(once), main
+
+
+def _foldable(definition: Definition, known: set[Tensor]) -> bool:
+    reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+    return bool(reads) and reads <= known and _affordable(definition.iters, reads)
+
+
+def _extracted(
+    definition: Definition, known: set[Tensor], taken: set[str]
+) -> tuple[list[Definition], Definition]:
+    """Largest sub-expressions that only read known tensors, as definitions over their iterators."""
+    parts: dict[Expr, Definition] = {}
+    done: dict[Expr, Expr] = {}
+    stack: list[tuple[Expr, bool]] = [(definition.body, False)]
+    order = {it: n for n, it in enumerate(_all_iters(definition))}
+    while stack:
+        node, visited = stack.pop()
+        if node in done:
+            continue
+        if not visited:
+            part = _part(node, known, definition, taken, order)
+            if part is not None:
+                parts[node] = part
+                done[node] = Read(part.tensor, tuple(Int.of(it) for it in part.iters))
+                continue
+            stack.append((node, True))
+            stack.extend((child, False) for child in node.children())
+        else:
+            done[node] = node.rebuild(tuple(done[c] for c in node.children()))
+    body = done[definition.body]
+    return list(parts.values()), Definition(definition.tensor, definition.iters, body)
+
+
+def _part(
+    node: Expr, known: set[Tensor], definition: Definition, taken: set[str], order: dict[Iter, int]
+) -> Definition | None:
+    if not isinstance(node, Apply | Reduce) or (isinstance(node, Apply) and node.op == "cast"):
+        return None
+    reads = {n.tensor for n in postorder(node) if isinstance(n, Read)}
+    iters = tuple(sorted(free_iters(node), key=lambda it: order.get(it, -1)))
+    if not reads or not reads <= known or any(it not in order for it in iters):
+        return None
+    if not _affordable(iters, reads):
+        return None
+    axes = tuple((it.lo, it.hi) for it in iters)
+    tensor = Tensor(fresh_name(f"{definition.tensor.name}_constant", taken), node.dtype, axes)
+    return Definition(tensor, iters, node)
+
+
+def _all_iters(definition: Definition) -> list[Iter]:
+    found = dict.fromkeys(definition.iters)
+    for node in postorder(definition.body):
+        if isinstance(node, Reduce):
+            found |= dict.fromkeys(node.iters)
+    return list(found)
+
+
+def _affordable(iters: tuple[Iter, ...], reads: set[Tensor]) -> bool:
+    points, elements = 1.0, 0.0
+    for it in iters:
+        points *= it.extent.constant
+    for tensor in reads:
+        size = 1.0
+        for extent in tensor.shape:
+            size *= extent.constant
+        elements += size
+    return points <= GROWTH * elements
+
+
+def _read_tensors(program: Program) -> set[Tensor]:
+    return {
+        n.tensor for d in program.definitions() for n in postorder(d.body) if isinstance(n, Read)
+    }
