@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from tcomp.ir.integer import Iter
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
+from tcomp.schedule import contraction
 from tcomp.schedule.access import Profile, profile
 from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
 from tcomp.schedule.choice_trace import to_trace
@@ -24,9 +25,15 @@ _MISS_CYCLES_PER_BYTE = 0.25  # about 12 GB/s a core at 3 GHz
 
 def analytical(plan: Plan, target: Target, threads: int) -> tuple[Trace, ...]:
     """A trace for each group of the completed plan, without any measurement."""
-    return tuple(
-        to_trace(group, choose_group(group, target, threads)) for group in completed(plan).groups
-    )
+    return tuple(analytical_trace(group, target, threads) for group in completed(plan).groups)
+
+
+def analytical_trace(group: Group, target: Target, threads: int) -> Trace:
+    """The schedule of one group, by its class."""
+    product = contraction.match_group(group)
+    if product is not None:
+        return contraction.analytical_trace(product, target, threads)
+    return to_trace(group, choose_group(group, target, threads))
 
 
 def choose_group(group: Group, target: Target, threads: int) -> GroupChoice:

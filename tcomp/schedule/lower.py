@@ -8,6 +8,7 @@ from tcomp.ir.integer import Int, Iter
 from tcomp.ir.loop.nodes import Function, Module, Space, Stmt
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
+from tcomp.schedule import contraction
 from tcomp.schedule.choice_trace import from_trace
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.group import lower_group
@@ -39,6 +40,10 @@ def lower(plan: Plan, traces: Sequence[Trace], target: Target, threads: int) -> 
 
 def lower_traced(group: Group, trace: Trace, kernel: Kernel, target: Target) -> tuple[Stmt, ...]:
     """One group's kernel body, by the schedule class of its trace."""
+    if trace.kind == contraction.KIND:
+        return contraction.lower_contraction(
+            group, trace, kernel.storage, kernel.names, kernel.faults, target
+        )
     return lower_group(group, from_trace(group, trace), kernel)
 
 
