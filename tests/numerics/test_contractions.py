@@ -1,0 +1,279 @@
+"""Contractions in every form, scheduled as register tiles, against NumPy in float64."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tcomp import schedule
+from tcomp.ir.dtypes import DType, bf16, f16, f32, f64, i8, i32
+from tcomp.ir.integer import Int
+from tcomp.ir.loop.interpreter import interpret as run_loops
+from tcomp.ir.plan import Group, Plan
+from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Program, Read, Tensor
+from tcomp.schedule.contraction import KIND, match
+from tcomp.schedule.contraction.blocking import DIRECT, PRIVATE, SHARED, Blocking, register_tile
+from tcomp.schedule.trace import Trace, trace
+from tcomp.target import Target
+from tests.unit.programs import apply, iterator, program, random_inputs, read, tensor, total
+
+NEON = Target("aarch64-unknown-linux-gnu", "", "", 128, 32, True, 65536, 1 << 20, 1 << 25, 2)
+WIDE = Target("x86_64-unknown-linux-gnu", "", "", 512, 32, True, 32768, 1 << 20, 1 << 25, 2)
+
+
+def run(source: Program, inputs: dict[str, Any], target: Target, decided: Trace | None) -> Any:
+    """The first result of the program, each definition a group, by the loop interpreter."""
+    plan = Plan(source, tuple(Group((d,)) for d in source.definitions()))
+    traces = (decided,) if decided is not None else schedule.analytical(plan, target, 2)
+    assert traces[0].kind == KIND
+    module = schedule.lower(plan, traces, target, 2)
+    result = source.results[0]
+    out = np.zeros(tuple(int(n) for n in result.shape), result.dtype.numpy)
+    status = run_loops(
+        module, [*(np.ascontiguousarray(inputs[t.name]) for t in source.inputs), out]
+    )
+    assert status == 0
+    return out
+
+
+def check(
+    source: Program, expected: Any, inputs: dict[str, Any], *, target: Target = NEON,
+    decided: Trace | None = None, tolerance: float = 1e-5,
+) -> None:  # fmt: skip
+    got = run(source, inputs, target, decided)
+    assert got.shape == expected.shape
+    if got.dtype.kind in "iu":
+        np.testing.assert_array_equal(got, expected)
+    else:
+        scale = float(np.max(np.abs(expected), initial=1.0))
+        np.testing.assert_allclose(
+            got.astype(np.float64), expected, rtol=tolerance, atol=tolerance * scale
+        )
+
+
+def cast(value: Expr, dtype: DType) -> Expr:
+    return value if value.dtype is dtype else Apply("cast", (value,), dtype)
+
+
+def matmul(
+    m: int, n: int, k: int, ta: bool = False, tb: bool = False, dtype: DType = f32,
+    sums: DType = f32,
+) -> Program:  # fmt: skip
+    a = tensor("A", *((k, m) if ta else (m, k)), dtype=dtype)
+    b = tensor("B", *((n, k) if tb else (k, n)), dtype=dtype)
+    c = tensor("C", m, n, dtype=sums)
+    i, j, x = iterator("i", m), iterator("j", n), iterator("k", k)
+    left = cast(read(a, *((x, i) if ta else (i, x))), sums)
+    right = cast(read(b, *((j, x) if tb else (x, j))), sums)
+    return program([a, b], [c], Definition(c, (i, j), total(apply("mul", left, right), x)))
+
+
+def matmul_reference(inputs: dict[str, Any], ta: bool, tb: bool, dtype: Any = np.float64) -> Any:
+    a, b = inputs["A"].astype(dtype), inputs["B"].astype(dtype)
+    return (a.T if ta else a) @ (b.T if tb else b)
+
+
+SHAPES = [(5, 7, 9), (2, 4, 64), (13, 17, 11), (6, 16, 8), (7, 33, 5), (16, 8, 37)]
+BLOCKINGS = [
+    {"left": left, "right": right, "depth": depth}
+    for left, right, depth in product((DIRECT, PRIVATE), (DIRECT, PRIVATE, SHARED), (8, 1000))
+]
+
+
+def blocking(source: Program, **changes: int) -> Trace:
+    """Small tiles and tasks, so that small shapes have partial ones of every kind."""
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    inner = int(np.prod([int(it.extent) for it in found.inner]))
+    values = {
+        "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
+        "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1,
+    } | changes  # fmt: skip
+    values["depth"] = min(values["depth"], inner)
+    return trace(KIND, ((f.name, values[f.name]) for f in fields(Blocking)))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("ta, tb", list(product((False, True), repeat=2)))
+def test_matmul_of_any_layout(shape: tuple[int, int, int], ta: bool, tb: bool) -> None:
+    source = matmul(*shape, ta, tb)
+    inputs = random_inputs(source)
+    expected = matmul_reference(inputs, ta, tb)
+    check(source, expected, inputs)
+    check(source, expected, inputs, target=WIDE)
+
+
+@pytest.mark.parametrize("decisions", BLOCKINGS, ids=lambda d: "-".join(map(str, d.values())))
+@pytest.mark.parametrize("shape, ta, tb", [((13, 19, 21), 0, 0), ((8, 13, 18), 1, 1)])
+def test_every_blocking_gives_the_same(
+    decisions: dict[str, int], shape: tuple[int, int, int], ta: int, tb: int
+) -> None:
+    source = matmul(*shape, bool(ta), bool(tb))
+    inputs = random_inputs(source)
+    expected = matmul_reference(inputs, bool(ta), bool(tb))
+    check(source, expected, inputs, decided=blocking(source, **decisions))
+
+
+@pytest.mark.parametrize(
+    "dtype, sums", [(f64, f64), (bf16, f32), (f16, f32), (i8, i32), (i32, i32)]
+)
+def test_element_types(dtype: DType, sums: DType) -> None:
+    source = matmul(9, 21, 17, dtype=dtype, sums=sums)
+    inputs = random_inputs(source)
+    exact = np.int64 if sums is i32 else np.float64
+    expected = matmul_reference(inputs, False, False, exact)
+    check(source, expected, inputs, tolerance=1e-12 if sums is f64 else 1e-5)
+
+
+def test_narrow_result_keeps_sums_wide() -> None:
+    a, b, c = (
+        tensor(n, *s, dtype=bf16) for n, s in (("A", (6, 40)), ("B", (40, 9)), ("C", (6, 9)))
+    )
+    i, j, k = iterator("i", 6), iterator("j", 9), iterator("k", 40)
+    body = total(apply("mul", cast(read(a, i, k), f32), cast(read(b, k, j), f32)), k)
+    source = program([a, b], [c], Definition(c, (i, j), cast(body, bf16)))
+    inputs = random_inputs(source)
+    check(source, matmul_reference(inputs, False, False), inputs, tolerance=1e-2)
+
+
+def test_epilogue_reads_every_kind_of_tensor() -> None:
+    m, n, k = 7, 19, 23
+    a, b, c = (
+        tensor("A", m, k, dtype=f32),
+        tensor("B", k, n, dtype=f32),
+        tensor("C", m, n, dtype=f32),
+    )
+    bias, gain, rest = (
+        tensor("v", n, dtype=f32),
+        tensor("g", m, dtype=f32),
+        tensor("R", m, n, dtype=f32),
+    )
+    i, j, x = iterator("i", m), iterator("j", n), iterator("k", k)
+    sums = total(apply("mul", read(a, i, x), read(b, x, j)), x)
+    inner = apply("add", apply("mul", sums, read(gain, i)), read(bias, j))
+    body = apply("add", apply("maximum", inner, Const(0.0, f32)), read(rest, i, j))
+    source = program([a, b, bias, gain, rest], [c], Definition(c, (i, j), body))
+    inputs = random_inputs(source)
+    product_ = inputs["A"].astype(float) @ inputs["B"].astype(float)
+    expected = np.maximum(product_ * inputs["g"][:, None] + inputs["v"], 0) + inputs["R"]
+    check(source, expected, inputs)
+    for left, right in product((DIRECT, PRIVATE), (DIRECT, SHARED)):
+        check(source, expected, inputs, decided=blocking(source, left=left, right=right))
+
+
+@pytest.mark.parametrize("right", [DIRECT, PRIVATE, SHARED])
+def test_batches(right: int) -> None:
+    a, b, c = (
+        tensor("A", 3, 5, 6, dtype=f32),
+        tensor("B", 3, 6, 7, dtype=f32),
+        tensor("C", 3, 5, 7, dtype=f32),
+    )
+    n, i, j, k = iterator("n", 3), iterator("i", 5), iterator("j", 7), iterator("k", 6)
+    body = total(apply("mul", read(a, n, i, k), read(b, n, k, j)), k)
+    source = program([a, b], [c], Definition(c, (n, i, j), body))
+    inputs = random_inputs(source)
+    expected = np.einsum("nik,nkj->nij", inputs["A"].astype(float), inputs["B"].astype(float))
+    check(source, expected, inputs)
+    check(source, expected, inputs, decided=blocking(source, right=right, left=PRIVATE))
+
+
+EINSUMS = [
+    ("abcd", "aebf", "dfce"), ("abc", "acd", "db"), ("ab", "cad", "dcb"), ("abcd", "dbea", "ec"),
+    ("abcde", "efbad", "cf"), ("bqhd", "bhqk", "bkhd"), ("acbd", "abe", "ced"), ("ba", "ck", "kbca"),
+    ("abcd", "ea", "bced"), ("abcd", "eb", "aecd"), ("ab", "akc", "ckb"),
+]  # fmt: skip
+EXTENTS = {"a": 3, "b": 5, "c": 4, "d": 6, "e": 2, "f": 7, "h": 3, "k": 5, "q": 4}
+
+
+@pytest.mark.parametrize("out, left, right", EINSUMS)
+def test_tensor_contractions(out: str, left: str, right: str) -> None:
+    iters = {c: iterator(c, EXTENTS[c]) for c in {*out, *left, *right}}
+
+    def made(name: str, letters: str) -> Tensor:
+        return tensor(name, *(EXTENTS[c] for c in letters), dtype=f32)
+
+    a, b, c = made("A", left), made("B", right), made("C", out)
+    factors = read(a, *(iters[x] for x in left)), read(b, *(iters[x] for x in right))
+    summed = sorted((set(left) | set(right)) - set(out))
+    body = total(apply("mul", *factors), *(iters[x] for x in summed))
+    definition = Definition(c, tuple(iters[x] for x in out), body)
+    source = program([a, b], [c], definition)
+    if match(definition) is None:
+        pytest.skip("the contiguous iterator is in both factors: another class")
+    inputs = random_inputs(source)
+    expected = np.einsum(
+        f"{left},{right}->{out}", inputs["A"].astype(float), inputs["B"].astype(float)
+    )
+    check(source, expected, inputs)
+    check(source, expected, inputs, target=WIDE)
+    check(
+        source, expected, inputs, decided=blocking(source, right=PRIVATE, left=PRIVATE, depth=1000)
+    )
+
+
+def convolution(
+    shape: tuple[int, int, int, int], filters: tuple[int, int, int],
+    stride: int, pad: int, dilation: int,
+) -> Program:  # fmt: skip
+    n, c, h, w = shape
+    o, r, s = filters
+    oh, ow = (
+        (size + 2 * pad - dilation * (taps - 1) - 1) // stride + 1
+        for size, taps in ((h, r), (w, s))
+    )
+    image, weights = tensor("I", n, c, h, w, dtype=f32), tensor("F", o, c, r, s, dtype=f32)
+    out = tensor("Y", n, o, oh, ow, dtype=f32)
+    at = [iterator(name, e) for name, e in (("n", n), ("o", o), ("y", oh), ("x", ow))]
+    inner = [iterator(name, e) for name, e in (("c", c), ("r", r), ("s", s))]
+    y, x = (Int.of(at[2 + d]) * stride + Int.of(inner[1 + d]) * dilation - pad for d in range(2))
+    guard = Const(0.0, f32) if pad else None
+    pixel = Read(image, (Int.of(at[0]), Int.of(inner[0]), y, x), guard)
+    body = total(apply("mul", pixel, read(weights, at[1], *inner)), *inner)
+    return program([image, weights], [out], Definition(out, tuple(at), body))
+
+
+def convolution_reference(inputs: dict[str, Any], stride: int, pad: int, dilation: int) -> Any:
+    image = np.pad(inputs["I"].astype(float), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    weights = inputs["F"].astype(float)
+    taps = [(weights.shape[2] - 1) * dilation + 1, (weights.shape[3] - 1) * dilation + 1]
+    windows = np.lib.stride_tricks.sliding_window_view(image, taps, axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride, ::dilation, ::dilation]
+    return np.einsum("ncyxrs,ocrs->noyx", windows, weights)
+
+
+CONVOLUTIONS = [
+    ((1, 3, 9, 11), (5, 3, 3), 1, 1, 1),
+    ((2, 4, 8, 8), (6, 3, 3), 2, 1, 1),
+    ((1, 2, 12, 7), (4, 5, 3), 1, 2, 2),
+    ((2, 5, 6, 6), (7, 1, 1), 1, 0, 1),
+    ((1, 4, 7, 7), (4, 1, 1), 2, 0, 1),
+    ((1, 1, 13, 10), (3, 7, 7), 2, 3, 1),
+    ((1, 6, 5, 17), (2, 3, 3), 1, 0, 1),
+]
+
+
+@pytest.mark.parametrize("shape, filters, stride, pad, dilation", CONVOLUTIONS)
+def test_convolutions(
+    shape: tuple[int, int, int, int], filters: tuple[int, int, int],
+    stride: int, pad: int, dilation: int,
+) -> None:  # fmt: skip
+    source = convolution(shape, filters, stride, pad, dilation)
+    inputs = random_inputs(source)
+    expected = convolution_reference(inputs, stride, pad, dilation)
+    check(source, expected, inputs)
+    check(source, expected, inputs, target=WIDE)
+
+
+@pytest.mark.parametrize(
+    "rows, columns, lanes, registers",
+    list(product((1, 2, 5, 14, 64, 1000), (1, 7, 16, 100, 4096), (4, 8, 16), (16, 32))),
+)
+def test_register_tiles_fit(rows: int, columns: int, lanes: int, registers: int) -> None:
+    height, vectors = register_tile(rows, columns, lanes, registers)
+    assert 1 <= height <= rows
+    assert height * vectors + vectors + 1 <= registers
+    assert (vectors - 1) * lanes < columns
