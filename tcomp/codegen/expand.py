@@ -1,0 +1,51 @@
+"""What is rewritten before printing: horizontal folds become shuffles, composites become primitives."""
+
+from __future__ import annotations
+
+from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, rewrite
+
+try:
+    from tcomp.codegen.math import expand
+except ModuleNotFoundError:  # until the elementary functions are in
+
+    def expand(expr: Expr, accuracy: str = "standard") -> Expr:
+        return expr
+
+
+def prepare(expr: Expr) -> Expr:
+    """The expression in operations that the emitter prints itself."""
+    return expand(rewrite(expr, _fold))
+
+
+def _fold(node: Expr) -> Expr | None:
+    """The upper lanes onto the lower ones until one is left, as the loop interpreter's `fold`."""
+    if not isinstance(node, Horizontal):
+        return None
+    value, dtype = node.value, node.dtype
+    while value.lanes > 1:
+        lanes = value.lanes
+        half = 1 << (lanes - 1).bit_length() - 1
+        rest = lanes - half
+        low = Shuffle(value, value, tuple(range(half)))
+        high = Shuffle(value, value, tuple(range(half, lanes)))
+        if rest < half:
+            kept = Shuffle(low, low, tuple(range(rest)))
+            joined: Expr = Op(node.op, (kept, high), dtype)
+            value = _append(joined, Shuffle(low, low, tuple(range(rest, half))))
+        else:
+            value = Op(node.op, (low, high), dtype)
+    return value
+
+
+def _append(left: Expr, right: Expr) -> Expr:
+    """Two vectors of any lengths as one."""
+    longest = max(left.lanes, right.lanes)
+    picks = (*range(left.lanes), *(longest + k for k in range(right.lanes)))
+    return Shuffle(_widen(left, longest), _widen(right, longest), picks)
+
+
+def _widen(value: Expr, lanes: int) -> Expr:
+    """Repeats the first lane at the end, to give two vectors one length."""
+    if value.lanes == lanes:
+        return value
+    return Shuffle(value, value, (*range(value.lanes), *([0] * (lanes - value.lanes))))
