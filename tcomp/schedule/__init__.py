@@ -1,7 +1,8 @@
 """Schedules: from a plan to loop nests, by traces of decisions."""
 
 from tcomp.schedule.analytical import analytical
-from tcomp.schedule.lower import completed, lower
+from tcomp.schedule.complete import completed
+from tcomp.schedule.lower import lower
 from tcomp.schedule.trace import Trace
 
 __all__ = ["Trace", "analytical", "completed", "lower"]

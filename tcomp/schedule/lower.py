@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tcomp.ir.integer import Int, Iter
 from tcomp.ir.loop.nodes import Function, Module, Space, Stmt
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
-from tcomp.schedule import contraction
+from tcomp.schedule import contraction, scatter
 from tcomp.schedule.choice_trace import from_trace
+from tcomp.schedule.complete import completed
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.group import lower_group
 from tcomp.schedule.naming import Names
@@ -44,35 +44,9 @@ def lower_traced(group: Group, trace: Trace, kernel: Kernel, target: Target) -> 
         return contraction.lower_contraction(
             group, trace, kernel.storage, kernel.names, kernel.faults, target
         )
+    if trace.kind == scatter.KIND:
+        return scatter.lower_group(group, trace, kernel)
     return lower_group(group, from_trace(group, trace), kernel)
-
-
-def completed(plan: Plan) -> Plan:
-    """The plan with a copy for every result that is an input, or that is a result already."""
-    program, groups, results = plan.program, list(plan.groups), list[t.Tensor]()
-    for tensor in program.results:
-        if tensor in program.inputs or tensor in results:
-            copy = t.Tensor(f"{tensor.name}_result{len(results)}", tensor.dtype, tensor.axes)
-            groups.append(Group((_copy(tensor, copy),)))
-            tensor = copy
-        results.append(tensor)
-    if tuple(results) == program.results:
-        return plan
-    renamed = t.Program(
-        program.name,
-        program.sizes,
-        program.inputs,
-        tuple(results),
-        program.body,
-        spans=program.spans,
-    )
-    return Plan(renamed, tuple(groups))
-
-
-def _copy(source: t.Tensor, copy: t.Tensor) -> t.Definition:
-    iters = tuple(Iter(f"{copy.name}_{k}", lo, hi) for k, (lo, hi) in enumerate(copy.axes))
-    index = tuple(map(Int.of, iters))
-    return t.Definition(copy, iters, t.Read(source, index))
 
 
 def _memory(plan: Plan, names: Names) -> tuple[list[Placement], dict[t.Tensor, Placement]]:

@@ -6,6 +6,12 @@ asks for each b which n belong to it, which costs N x B comparisons; going throu
 to out[ix[n]] costs N + B. Terms meet in ascending order of n, as they do in the formula.
 """
 
-from tcomp.schedule.scatter.group import KIND, analytical_trace, lower_group, split_groups
+from tcomp.schedule.scatter.group import (
+    KIND,
+    analytical_trace,
+    lower_group,
+    match_group,
+    split_groups,
+)
 
-__all__ = ["KIND", "analytical_trace", "lower_group", "split_groups"]
+__all__ = ["KIND", "analytical_trace", "lower_group", "match_group", "split_groups"]

@@ -6,8 +6,8 @@ from tcomp.diagnostics import InternalError
 from tcomp.ir.loop.nodes import Stmt
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
-from tcomp.schedule.analytical import choose_group
 from tcomp.schedule.choice_trace import from_trace, to_trace
+from tcomp.schedule.heuristics import choose_group
 from tcomp.schedule.points import Kernel
 from tcomp.schedule.scatter.match import Scatter, match, split
 from tcomp.schedule.scatter.nest import lower_scatter

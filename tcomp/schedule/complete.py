@@ -1,0 +1,36 @@
+"""What is added to a plan before it is scheduled."""
+
+from __future__ import annotations
+
+from tcomp.ir.integer import Int, Iter
+from tcomp.ir.plan import Group, Plan
+from tcomp.ir.tensor import nodes as t
+from tcomp.schedule.scatter import split_groups
+
+
+def completed(plan: Plan) -> Plan:
+    """The plan that is scheduled: every scatter in a group of its own, and a copy for every result that is
+    an input, or that is a result already."""
+    program, groups = plan.program, list(split_groups(plan.groups))
+    results: list[t.Tensor] = []
+    for tensor in program.results:
+        if tensor in program.inputs or tensor in results:
+            copy = t.Tensor(f"{tensor.name}_result{len(results)}", tensor.dtype, tensor.axes)
+            groups.append(Group((_copy(tensor, copy),)))
+            tensor = copy
+        results.append(tensor)
+    renamed = t.Program(
+        program.name,
+        program.sizes,
+        program.inputs,
+        tuple(results),
+        program.body,
+        spans=program.spans,
+    )
+    return Plan(renamed, tuple(groups))
+
+
+def _copy(source: t.Tensor, copy: t.Tensor) -> t.Definition:
+    iters = tuple(Iter(f"{copy.name}_{k}", lo, hi) for k, (lo, hi) in enumerate(copy.axes))
+    index = tuple(map(Int.of, iters))
+    return t.Definition(copy, iters, t.Read(source, index))

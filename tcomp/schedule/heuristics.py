@@ -1,0 +1,299 @@
+"""The general nest's decisions without measuring: from access patterns, weights and vector widths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tcomp.ir.integer import Iter
+from tcomp.ir.plan import Group
+from tcomp.ir.tensor import nodes as t
+from tcomp.schedule.access import Profile, profile
+from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
+from tcomp.schedule.nest import reductions_of
+from tcomp.target import Target
+
+PARALLEL_CYCLES = 300_000  # about 100 us: below that waking a thread costs more than it gains
+GRAIN_CYCLES = 100_000  # about 30 us of work in a chunk
+_UNROLL_TERMS = 16
+_UNROLL_WORK = 160
+_MISS_CYCLES_PER_BYTE = 0.25  # about 12 GB/s a core at 3 GHz
+
+
+def choose_group(group: Group, target: Target, threads: int) -> GroupChoice:
+    """The decisions for one group."""
+    members = [_Member(d, group, target) for d in group.members]
+    around = _shared_vector(group, members)
+    vectorised = around >= 0
+    lanes = min(m.lanes_along(group.shared[around].iter) for m in members) if vectorised else 1
+    tile = _group_tile(group.shared[around].iter, lanes, target) if vectorised else 1
+    chosen = [m.scalar() if vectorised else m.choose() for m in members]
+    parallel, grain = 0, 1
+    if threads > 1:
+        parallel, grain = _group_parallel(group, members, chosen, (around, lanes * tile), threads)
+        if not parallel:
+            steps = _size(s.iter for s in group.shared)
+            chosen = [
+                m.parallel(c, threads)
+                if steps == 1 or not group.shared or _all_ordered(group)
+                else c
+                for m, c in zip(members, chosen, strict=True)
+            ]
+    return GroupChoice(tuple(chosen), around, lanes, tile, parallel, grain)
+
+
+class _Member:
+    """One definition of a group and what can be said of its loops."""
+
+    def __init__(self, definition: t.Definition, group: Group, target: Target) -> None:
+        self.definition, self.target = definition, target
+        self.profile: Profile = profile(definition)
+        shared = {s.iter for s in group.shared}
+        self.own = [k for k, it in enumerate(definition.iters) if it not in shared]
+        self.reductions = reductions_of(definition)
+        self.points = _size(definition.iters[k] for k in self.own)
+
+    @property
+    def full_lanes(self) -> int:
+        return self.target.lanes(self.profile.bits)
+
+    def lanes_along(self, it: Iter) -> int:
+        """The widest power of two of lanes that the extent holds."""
+        extent, lanes = int(it.extent), self.full_lanes
+        while lanes > max(1, extent):
+            lanes //= 2
+        return lanes
+
+    def cycles(self) -> float:
+        """A rough cost of all points at one shared point: operations in vectors, or memory."""
+        moved = sum(a.trips * a.tensor.dtype.bytes for a in self.profile.accesses)
+        compute = self.profile.work / max(1, self.full_lanes)
+        return self.points * max(compute, moved * _MISS_CYCLES_PER_BYTE)
+
+    def cost_along(self, it: Iter, lanes: int) -> float:
+        """Cycles a point when the lanes run along `it`."""
+        if lanes == 1:
+            return self.profile.work + sum(a.trips for a in self.profile.accesses)
+        total = self.profile.work
+        for access in self.profile.accesses:
+            total += access.trips * _lane_cost(access.step(it), lanes)
+        extent = int(it.extent)
+        steps = -(-extent // lanes)
+        return total * steps / extent
+
+    # -- decisions ---------------------------------------------------------------------------------
+
+    def scalar(self) -> MemberChoice:
+        """No lanes of its own: those of the group, or none."""
+        return MemberChoice(
+            tuple(self.own),
+            tile=(1,) * len(self.definition.iters),
+            reductions=tuple(self._scalar_reduction(r) for r in self.reductions),
+        )
+
+    def choose(self) -> MemberChoice:
+        """Lanes along the iterator where a point costs least."""
+        iters = self.definition.iters
+        best, cost = self.scalar(), self.profile.work + sum(a.trips for a in self.profile.accesses)
+        for k in reversed(self.own):
+            lanes = self.lanes_along(iters[k])
+            along = self.cost_along(iters[k], lanes)
+            if lanes > 1 and along < cost:
+                best, cost = self._along_output(k, lanes), along
+        reduced = self._along_reductions()
+        if reduced is not None and reduced[1] < cost:
+            best = reduced[0]
+        return best
+
+    def _along_output(self, vector: int, lanes: int) -> MemberChoice:
+        iters = self.definition.iters
+        order = [k for k in self.own if k != vector] + [vector]
+        tile = [1] * len(iters)
+        looped = any(not c.unrolled for c in map(self._scalar_reduction, self.reductions))
+        wanted = 4 if looped or self.profile.work < 12 else 2 if self.profile.work < 40 else 1
+        tile[vector] = _tile(int(iters[vector].extent), lanes, wanted)
+        if looped:
+            self._jam(vector, tile, order)
+        return MemberChoice(
+            tuple(order),
+            vector,
+            lanes,
+            tuple(tile),
+            reductions=tuple(self._scalar_reduction(r) for r in self.reductions),
+        )
+
+    def _jam(self, vector: int, tile: list[int], order: Sequence[int]) -> None:
+        """Points along another iterator, where reads are shared between them."""
+        for k in reversed(order):
+            extent = int(self.definition.iters[k].extent)
+            shares = any(
+                a.trips > 1 and not a.depends(self.definition.iters[k]) for a in self.profile.reads
+            )
+            if k != vector and shares and extent > 1:
+                tile[k] = _tile(extent, 1, 4)
+                return
+
+    def _along_reductions(self) -> tuple[MemberChoice, float] | None:
+        """Every reduction along its own best iterator, and the cost of a point."""
+        outer = [r for r in self.reductions if not self._is_nested(r)]
+        if not outer or any(_size(r.iters) == 0 for r in outer):
+            return None
+        choices: dict[t.Reduce, ReduceChoice] = {}
+        total = self.profile.work
+        for reduce in outer:
+            costs = [
+                (self.cost_along(it, self._reduction_lanes(it)), -k)
+                for k, it in enumerate(reduce.iters)
+            ]
+            cost, k = min(costs)
+            it = reduce.iters[-k]
+            lanes = self._reduction_lanes(it)
+            if lanes == 1:
+                return None
+            trips = _size(reduce.iters)
+            chains = _chains(int(it.extent), lanes, self.profile.work / trips)
+            choices[reduce] = ReduceChoice(-k, lanes, chains, 0)
+            total = cost + chains * 2 + 2 * lanes.bit_length() + 4
+        choice = MemberChoice(
+            tuple(self.own),
+            tile=(1,) * len(self.definition.iters),
+            reductions=tuple(choices.get(r) or self._scalar_reduction(r) for r in self.reductions),
+        )
+        return choice, total
+
+    def _is_nested(self, reduce: t.Reduce) -> bool:
+        bound = {it for r in self.reductions for it in r.iters}
+        return bool(reduce.free_atoms() & bound)
+
+    def _reduction_lanes(self, it: Iter) -> int:
+        return self.lanes_along(it)
+
+    def _scalar_reduction(self, reduce: t.Reduce) -> ReduceChoice:
+        terms, unrolled = 1, 0
+        each = self.profile.work / max(1, _size(reduce.iters))
+        for it in reversed(reduce.iters):
+            terms *= int(it.extent)
+            if terms > _UNROLL_TERMS or terms * each > _UNROLL_WORK or terms == 0:
+                break
+            unrolled += 1
+        return ReduceChoice(unrolled=unrolled)
+
+    def parallel(self, choice: MemberChoice, threads: int) -> MemberChoice:
+        """The choice with its outermost loops shared out over threads, where that pays."""
+        if self.cycles() < PARALLEL_CYCLES:
+            return choice
+        widths = [
+            choice.tile[k] * (choice.lanes if k == choice.vector else 1) for k in choice.order
+        ]
+        counts = [
+            -(-int(self.definition.iters[k].extent) // w)
+            for k, w in zip(choice.order, widths, strict=True)
+        ]
+        taken, grain = _parallel_loops(counts, self.cycles(), threads)
+        if not taken:
+            return choice
+        return MemberChoice(
+            choice.order,
+            choice.vector,
+            choice.lanes,
+            choice.tile,
+            taken,
+            grain,
+            choice.reductions,
+        )
+
+
+def _lane_cost(step: int | None, lanes: int) -> float:
+    """Cycles to move a vector: a broadcast, a whole load, a reversed one, or lane by lane."""
+    match step:
+        case 0:
+            return 0.2
+        case 1:
+            return 1.0
+        case -1:
+            return 2.0
+        case None:
+            return 2.0 * lanes
+    return 1.2 * lanes
+
+
+def _tile(extent: int, lanes: int, wanted: int) -> int:
+    """Vectors side by side: as many as wanted while at most an eighth of the work is done twice."""
+    best = 1
+    for count in range(2, wanted + 1):
+        width = count * lanes
+        if width <= extent and -(-extent // width) * width <= extent * 1.125:
+            best = count
+    return best
+
+
+def _group_tile(it: Iter, lanes: int, target: Target) -> int:
+    return _tile(int(it.extent), lanes, 4 if target.vector_registers >= 32 else 2)
+
+
+def _chains(extent: int, lanes: int, work: float) -> int:
+    """Independent accumulators: enough for the latency of the combining operation."""
+    wanted = 4 if work < 20 else 2
+    while wanted > 1 and extent < 2 * wanted * lanes:
+        wanted //= 2
+    return wanted
+
+
+def _shared_vector(group: Group, members: Sequence[_Member]) -> int:
+    """The shared iterator along which whole points of the group fill lanes, or -1."""
+    if any(m.points > 1 for m in members) or any(m.reductions for m in members):
+        return -1
+    candidates = []
+    for k, shared in enumerate(group.shared):
+        lanes = min(m.lanes_along(shared.iter) for m in members)
+        if not shared.ordered and lanes > 1:
+            candidates.append((sum(m.cost_along(shared.iter, lanes) for m in members), k))
+    plain = sum(m.profile.work + len(m.profile.accesses) for m in members)
+    if not candidates or min(candidates)[0] >= plain:
+        return -1
+    return min(candidates)[1]
+
+
+def _all_ordered(group: Group) -> bool:
+    return all(s.ordered for s in group.shared)
+
+
+def _group_parallel(
+    group: Group,
+    members: Sequence[_Member],
+    chosen: Sequence[MemberChoice],
+    vector: tuple[int, int],
+    threads: int,
+) -> tuple[int, int]:
+    """How many leading shared loops to share out, and the grain."""
+    free = 0
+    while free < len(group.shared) and not group.shared[free].ordered:
+        free += 1
+    cycles = sum(m.cycles() for m in members) * _size(s.iter for s in group.shared)
+    if not free or cycles < PARALLEL_CYCLES:
+        return 0, 1
+    counts = [
+        -(-int(s.iter.extent) // (vector[1] if k == vector[0] else 1))
+        for k, s in enumerate(group.shared[:free])
+    ]
+    return _parallel_loops(counts, cycles, threads)
+
+
+def _parallel_loops(counts: Sequence[int], cycles: float, threads: int) -> tuple[int, int]:
+    """Leading loops fused until there is enough to share out, and the grain of the fused loop."""
+    total, taken = 1, 0
+    for count in counts:
+        if total >= 8 * threads:
+            break
+        total *= count
+        taken += 1
+    if total < 2:
+        return 0, 1
+    grain = round(total * GRAIN_CYCLES / max(cycles, 1.0))
+    return taken, max(1, min(grain, -(-total // (4 * threads))))
+
+
+def _size(iters: Iterable[Iter]) -> int:
+    total = 1
+    for it in iters:
+        total *= int(it.extent)
+    return total
