@@ -103,7 +103,7 @@ def column_panels(
     Tasks are `step` columns apart: a multiple of the panel width, or a divisor of `columns`.
     """
     counter = names.loop("j", 0, max(0, ceil(columns / width) - 1))
-    j = Int.of(counter)
+    j, step = Int.of(counter), min(step, columns)
     if step % width:
         origin, whole, rest = first, step // width, step % width
         full = Panels(counter, Int.of(0), Int.of(whole), origin + j * width, width)
