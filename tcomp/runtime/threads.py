@@ -15,10 +15,8 @@ def default_threads() -> int:
 
 def available_cores() -> int:
     """Cores that this process may use: its affinity mask, rounded down to the cgroup's CPU quota."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS and Windows do not
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = cgroup_quota()
     return max(1, cores if quota is None else min(cores, int(quota)))
 
