@@ -53,7 +53,11 @@ def compile(
         lock=lock,
     )
     return Compiled(
-        read_source(source, entry), options, dict(sizes or {}), dict(constants or {}), dict(params or {})
+        read_source(source, entry),
+        options,
+        dict(sizes or {}),
+        dict(constants or {}),
+        dict(params or {}),
     )
 
 

@@ -89,7 +89,9 @@ def compare(program: Program, inputs: dict[str, Any], results: Sequence[Any]) ->
         if tensor.dtype.is_packed and tensor.rank:
             got = unpack_nibbles(np.asarray(got), int(tensor.shape[-1]), tensor.dtype.is_signed)
         tolerance = coarse * (BASE_ULPS + SUM_ULPS * math.sqrt(length))
-        reports.append(_compared(tensor.name, tensor.dtype, np.asarray(wanted), np.asarray(got), tolerance))
+        reports.append(
+            _compared(tensor.name, tensor.dtype, np.asarray(wanted), np.asarray(got), tolerance)
+        )
     return CheckReport(tuple(reports))
 
 
@@ -132,9 +134,7 @@ def _tiny(dtype: DType) -> float:
 
 def _compute_epsilon(program: Program) -> float:
     """Of f64 where everything is computed in it, else of f32."""
-    floats = {
-        n.dtype for d in program.definitions() for n in postorder(d.body) if n.dtype.is_float
-    }
+    floats = {n.dtype for d in program.definitions() for n in postorder(d.body) if n.dtype.is_float}
     return 2.0**-52 if floats <= {f64} else 2.0**-23
 
 

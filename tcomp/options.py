@@ -47,13 +47,22 @@ def options_from(
 ) -> Options:
     """Checked options. Raises BindingError naming the option, what it may be, and what came."""
     if accuracy not in ACCURACIES:
-        raise _bad("accuracy", accuracy, f"one of {', '.join(ACCURACIES)}", nearest(str(accuracy), ACCURACIES))
+        raise _bad(
+            "accuracy",
+            accuracy,
+            f"one of {', '.join(ACCURACIES)}",
+            nearest(str(accuracy), ACCURACIES),
+        )
     if isinstance(tune, str) and tune not in TUNE_WORDS:
-        raise _bad("tune", tune, f"seconds or one of {', '.join(TUNE_WORDS)}", nearest(tune, TUNE_WORDS))
+        raise _bad(
+            "tune", tune, f"seconds or one of {', '.join(TUNE_WORDS)}", nearest(tune, TUNE_WORDS)
+        )
     if not isinstance(tune, str) and not 0 <= tune < float("inf"):
         raise _bad("tune", tune, "a number of seconds that is not negative", "")
     if memory is not None:
-        raise _bad("memory", memory, "left out: a memory limit is not supported by this version", "")
+        raise _bad(
+            "memory", memory, "left out: a memory limit is not supported by this version", ""
+        )
     if lock is not None:
         raise _bad("lock", lock, "left out: lock files are not supported by this version", "")
     return Options(target, _threads(threads), accuracy, tune, _database_path(database))

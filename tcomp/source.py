@@ -40,7 +40,9 @@ class Source:
 def read_source(source: Any, entry: str | None = None) -> Source:
     """The program that `source` names, by product rules: text has a newline or begins with `def`; any
     other string or path is a file. Raises CompileError where there is none."""
-    if isinstance(source, str) and ("\n" in source or source.lstrip().startswith(("def ", "def\t"))):
+    if isinstance(source, str) and (
+        "\n" in source or source.lstrip().startswith(("def ", "def\t"))
+    ):
         return Source(source, "<text>", entry)
     if not isinstance(source, str | os.PathLike):
         raise CompileError(

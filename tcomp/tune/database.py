@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -235,9 +235,12 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             code="TC094",
             hint="name another file with --database",
         )
-    connection.execute("PRAGMA journal_mode=WAL")
+    with suppress(sqlite3.OperationalError):  # another process that opens the file does the same
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("BEGIN IMMEDIATE")  # waits for another process that makes the tables
     with connection:
-        connection.executescript(_TABLES)
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
         connection.execute(f"PRAGMA user_version={LAYOUT}")
 
 
