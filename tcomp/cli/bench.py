@@ -1,0 +1,201 @@
+"""`tcomp bench`: compiled programs beside NumPy, in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcomp.cli import output
+from tcomp.cli.failures import CheckFailed
+from tcomp.cli.options import collect, json_option, program_options, seed_option
+
+if TYPE_CHECKING:
+    from tcomp.cli.program import Prepared
+    from tcomp.cli.timing import Timing
+
+
+@click.command("bench")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE...",
+)
+@program_options
+@seed_option
+@click.option(
+    "--against",
+    default="numpy",
+    show_default=True,
+    type=click.Choice(["numpy", "none"]),
+    help="Whom to compare with.",
+)
+@click.option("--check", is_flag=True, help="Compare with the reference interpreter first.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    default=3.0,
+    show_default=True,
+    help="Time to spend on each program; 15 rounds are always done.",
+)
+@click.option("--show-numpy", is_flag=True, help="Print the NumPy code that is timed.")
+@json_option
+def command(
+    files: tuple[Path, ...],
+    seed: int,
+    against: str,
+    check: bool,
+    seconds: float,
+    show_numpy: bool,
+    as_json: bool,
+    **keywords: Any,
+) -> None:
+    """Time the programs in FILE... side by side with NumPy.
+
+    All contenders take turns in every round, on the same threads, warm; the least and the median time of a
+    call are shown. "into out" writes to memory that the caller owns.
+
+    \b
+    Examples:
+      tcomp bench examples/softmax.tc
+      tcomp bench examples/*.tc --threads 1 --seconds 1
+    """
+    from tcomp.cli.timing import limit_threads
+    from tcomp.runtime.threads import default_threads
+
+    keywords["threads"] = keywords["threads"] or default_threads()
+    limit_threads(keywords["threads"])
+    reports = []
+    for file in files:
+        facts = bench(collect(file, dict(keywords)), seed, against, check, seconds)
+        reports.append(facts)
+        if not as_json:
+            show(facts, show_numpy)
+    if as_json:
+        output.print_json({"programs": reports})
+    if wrong := [r["program"] for r in reports if not r.get("check", {"ok": True})["ok"]]:
+        raise CheckFailed(f"{', '.join(wrong)}: results differ from the reference interpreter")
+
+
+def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> dict[str, Any]:
+    """Times one program; everything that the command tells about it."""
+    from tcomp.cli.program import prepare
+    from tcomp.cli.run import check_facts
+    from tcomp.cli.timing import Contender, interleave
+
+    prepared = prepare(options)
+    arrays = prepared.draw(seed)
+    function = prepared.compile()
+    values = tuple(arrays.values())
+    results = function(*values)
+    facts: dict[str, Any] = {
+        "program": prepared.name,
+        "file": str(options.file),
+        "sizes": prepared.sizes,
+        "threads": options.threads,
+        "inputs": {n: output.shape(a) for n, a in arrays.items()},
+    }
+    if check:
+        output.note(f"checking {prepared.name} against the reference interpreter")
+        facts["check"] = check_facts(prepared, arrays, _as_tuple(results))
+    contenders = [
+        Contender("tcomp", lambda: function(*values)),
+        Contender("tcomp, into out", lambda: function(*values, out=results)),
+    ]
+    if against == "numpy":
+        contenders += _numpy(prepared, arrays, _as_tuple(results), facts)
+    output.note(f"timing {prepared.name}")
+    timings = interleave(contenders, budget)
+    facts["rounds"] = len(timings[0].samples)
+    facts["timings"] = {t.name: _timing_facts(t) for t in timings}
+    peers = [t for t in timings if not t.name.startswith("tcomp")]
+    if peers:
+        facts["speedup"] = min(p.best for p in peers) / timings[0].best
+    return facts
+
+
+def _numpy(
+    prepared: Prepared, arrays: dict[str, Any], results: tuple[Any, ...], facts: dict[str, Any]
+) -> list[Any]:
+    """NumPy as a contender, its code and how well it agrees; none where it has no form."""
+    import numpy as np
+
+    from tcomp.cli.inputs import logical
+    from tcomp.cli.timing import Contender
+    from tcomp.interop.numpy_peer import PeerUnavailable, translate
+
+    try:
+        peer = translate(prepared.program)
+    except PeerUnavailable as reason:
+        facts["numpy"] = {"unavailable": str(reason)}
+        return []
+    values = tuple(logical(prepared.program, arrays).values())
+    with np.errstate(all="ignore"):
+        theirs = peer.function(*values)
+    facts["numpy"] = {"code": peer.source, "difference": _difference(prepared, results, theirs)}
+
+    def call() -> object:
+        with np.errstate(all="ignore"):
+            return peer.function(*values)
+
+    return [Contender("NumPy", call)]
+
+
+def _difference(prepared: Prepared, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> float:
+    """The largest difference between two lists of results, relative to each result's largest value."""
+    import numpy as np
+
+    from tcomp.cli.inputs import logical_results
+
+    worst = 0.0
+    for a, b in zip(logical_results(prepared.program, ours), theirs, strict=True):
+        wide, other = np.asarray(a, np.float64), np.asarray(b).astype(np.float64)
+        finite = np.isfinite(wide) & np.isfinite(other)
+        scale = np.max(np.abs(wide), where=finite, initial=0.0) or 1.0
+        gap = np.subtract(wide, other, where=finite, out=np.zeros_like(wide))
+        worst = max(worst, float(np.max(np.abs(gap), initial=0.0) / scale))
+    return worst
+
+
+def _timing_facts(timing: Timing) -> dict[str, Any]:
+    return {"best": timing.best, "median": timing.median, "samples": list(timing.samples)}
+
+
+def _as_tuple(results: Any) -> tuple[Any, ...]:
+    return results if isinstance(results, tuple) else (results,)
+
+
+def show(facts: dict[str, Any], show_numpy: bool) -> None:
+    """The facts of one program for people."""
+    from rich.table import Table
+
+    console = output.console()
+    sizes = " ".join(f"{n}={v}" for n, v in facts["sizes"].items())
+    threads = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
+    console.print(
+        f"[bold]{facts['program']}[/bold]  {sizes}  ({threads}, {facts['rounds']} rounds)"
+    )
+    for result in facts.get("check", {"results": {}})["results"].values():
+        style = "green" if result["ok"] else "red"
+        console.print(f"  [{style}]checked[/{style}] {result['text']}")
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("")
+    for column in ("best", "median"):
+        table.add_column(column, justify="right")
+    for name, timing in facts["timings"].items():
+        best, median = (output.seconds(timing[k]) for k in ("best", "median"))
+        table.add_row(f"  {name}", best, median)
+    console.print(table)
+    peer = facts.get("numpy", {})
+    if "speedup" in facts:
+        console.print(
+            f"  [bold]{facts['speedup']:.2f} times[/bold] as fast as NumPy "
+            f"(results agree within {peer['difference']:.2g})"
+        )
+    elif "unavailable" in peer:
+        console.print(f"  {peer['unavailable']}")
+    if show_numpy and "code" in peer:
+        console.print(peer["code"], markup=False)
