@@ -46,6 +46,15 @@ def remainder(a: Array, b: Array) -> Array:
     return np.where(b == 0, 0, np.remainder(a, np.where(b == 0, 1, b))).astype(np.asarray(a).dtype)
 
 
+def truncating_divide(a: Array, b: Array) -> Array:
+    """a / b rounded towards 0, for integers; b is not 0."""
+    return ((a - np.fmod(a, b)) // b).astype(np.asarray(a).dtype)
+
+
+def truncating_remainder(a: Array, b: Array) -> Array:
+    return np.fmod(a, b)
+
+
 def power(a: Array, b: Array) -> Array:
     return np.power(a, b)
 

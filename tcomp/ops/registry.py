@@ -117,6 +117,8 @@ OPS: dict[str, ScalarOp] = _table(
     ScalarOp("cast", 1, _X, m.unused, 1),
     # Made by the compiler only.
     ScalarOp("fma", 3, _F, m.fused_multiply_add, 1, public=False),
+    ScalarOp("truncdiv", 2, _B, m.truncating_divide, 8, public=False),  # divisor not 0, no overflow
+    ScalarOp("truncmod", 2, _B, m.truncating_remainder, 10, public=False),
     ScalarOp("bitcast", 1, _X, m.unused, 0, public=False),
     ScalarOp("bit_and", 2, _B, m.bit_and, 1, commutative=True, associative=True, public=False),
     ScalarOp("bit_or", 2, _B, m.bit_or, 1, commutative=True, associative=True, public=False),

@@ -1,0 +1,9 @@
+"""Elementary functions, divisions and conversions as primitive operations.
+
+`expand` rewrites every composite operation of a loop expression into primitives that any processor has
+(README of the family files: one file for each family of functions).
+"""
+
+from tcomp.codegen.math.expand import expand
+
+__all__ = ["expand"]
