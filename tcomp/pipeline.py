@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tcomp import passes, schedule
-from tcomp.codegen import emit
+from tcomp.codegen.emit import emit
 from tcomp.codegen.llvm import assembly, compile_object
 from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
+from tcomp.passes.derivation import Derivation, derive
+from tcomp.passes.verification import verify_equal
 from tcomp.runtime.artifact import Argument, Artifact
 
 if TYPE_CHECKING:
@@ -22,10 +26,15 @@ if TYPE_CHECKING:
 
     from tcomp.codegen.emit import Emitted
     from tcomp.ir.loop.nodes import Module
-    from tcomp.ir.plan import Plan
+    from tcomp.ir.plan import Group, Plan
     from tcomp.ir.tensor.nodes import Program, Tensor
+    from tcomp.options import Options
     from tcomp.schedule.trace import Trace
     from tcomp.target import Target
+
+DERIVE_SECONDS = 0.2  # of every compilation; `tcomp derive --seconds` searches longer
+
+logger = logging.getLogger("tcomp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ class Stages:
     """What each step made of one program of concrete sizes."""
 
     program: Program
+    derivation: Derivation
     plan: Plan
     traces: tuple[Trace, ...]
     loops: Module
@@ -41,7 +51,7 @@ class Stages:
 
     def text(self, stage: str) -> str:
         """The printed form of a stage: `program derived loops llvm asm`. Raises KeyError for another."""
-        printers = {
+        printers: dict[str, Callable[[], str]] = {
             "program": lambda: print_program(self.program),
             "derived": lambda: print_program(self.plan.derived()),
             "loops": lambda: print_module(self.loops),
@@ -57,14 +67,36 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
     return bind(program, sizes)  # sizes, constraints and borders are decided here, with spans
 
 
-def build(program: Program, target: Target, threads: int) -> Stages:
-    """Every step from a bound program to LLVM text."""
+def build(
+    program: Program,
+    options: Options,
+    choose: Callable[[Group], Trace | None] = lambda group: None,
+) -> Stages:
+    """Every step from a bound program to LLVM text.
+
+    `choose` gives a better schedule for a group than the analytical one, where it knows one.
+    """
     narrow = passes.bytes_for_nibbles(program)  # nothing behind knows of 4-bit types
-    plan = passes.plan(narrow)  # what is computed: lifted, inlined, grouped
-    traces = schedule.analytical(plan, target, threads)  # how: good without measuring
-    loops = schedule.lower(plan, traces, target, threads)  # loops, vectors, tiles, threads
-    emitted = emit(loops, target)  # instructions, still for LLVM to allocate registers
-    return Stages(program, plan, traces, loops, emitted, target)
+    derivation = derived(narrow, options.accuracy)  # cheaper equal definitions
+    plan = schedule.completed(passes.plan(derivation.program))  # lifted, inlined, grouped
+    analytical = schedule.analytical(plan, options.target, options.threads)  # without measuring
+    traces = tuple(  # what was measured to be better
+        choose(group) or trace for group, trace in zip(plan.groups, analytical, strict=True)
+    )
+    loops = schedule.lower(plan, traces, options.target, options.threads)  # vectors, tiles, threads
+    emitted = emit(loops, options.target)  # instructions; LLVM allocates registers
+    return Stages(program, derivation, plan, traces, loops, emitted, options.target)
+
+
+def derived(program: Program, accuracy: str, seconds: float = DERIVE_SECONDS) -> Derivation:
+    """The cheapest equal program, proven equal; the program itself where the proof fails."""
+    found = derive(program, seconds=seconds, reassociate_floats=accuracy != "strict")
+    if found.steps:
+        verdict = verify_equal(program, found.program)
+        if not verdict.equal:
+            logger.warning("a derivation was not used: %s", verdict.reason)
+            return found.without_steps()
+    return found
 
 
 def compile_stages(stages: Stages) -> Artifact:

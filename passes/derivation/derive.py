@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tcomp.ir.tensor.canonical import fingerprint
 from tcomp.ir.tensor.nodes import Program, postorder
@@ -46,6 +46,10 @@ class Derivation:
     states: int
     seconds: float
     complete: bool
+
+    def without_steps(self) -> Derivation:
+        """The search's record with the source as the chosen program."""
+        return replace(self, program=self.source, steps=(), cost_after=self.cost_before)
 
 
 @dataclass(frozen=True, slots=True)
