@@ -80,7 +80,7 @@ def _rule(node: Expr) -> Expr | None:
         case Apply("cast", (Const(value, source),), dtype):
             return _converted(value, source, dtype)
         case Apply("cast", (IndexValue(index, source),), dtype) if (
-            source.bits == 64 and source.is_integer
+            source.bits == 64 and source.is_integer and _never_wraps(index, source)
         ):
             return IndexValue(index, dtype)
         case Apply("cast", (inner,), dtype) if inner.dtype is dtype:
@@ -181,6 +181,12 @@ def _fold(node: Apply) -> Expr | None:
     return Const(value.astype(node.dtype.numpy).item(), node.dtype)
 
 
+def _never_wraps(index: Int, dtype: DType) -> bool:
+    """Whether a position keeps its value in a 64-bit type: negative ones are large numbers in u64."""
+    low, _ = index.bounds()
+    return dtype.is_signed or (low is not None and low >= 0)
+
+
 def _decide(node: Apply) -> Expr | None:
     """A comparison of index values that the ranges decide."""
     left, right = node.args
@@ -191,6 +197,8 @@ def _decide(node: Apply) -> Expr | None:
     elif isinstance(right, Const):
         difference = left.index - int(right.value)
     else:
+        return None
+    if not all(_never_wraps(a.index, a.dtype) for a in node.args if isinstance(a, IndexValue)):
         return None
     low, high = difference.bounds()
     if low is None or high is None:

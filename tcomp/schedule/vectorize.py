@@ -22,6 +22,7 @@ from tcomp.ir.loop.nodes import (
     Expr,
     For,
     Gather,
+    Horizontal,
     If,
     IntValue,
     Load,
@@ -175,7 +176,12 @@ class Vectorizer:
                 return Op(op, tuple(map(self.spread, values)), dtype)
             case Load(_, index, _, _, mask):
                 return self._load(node, index, None if mask is None else self._done[mask])
+            case Horizontal() | Broadcast() | Shuffle() if not self._any_changed(node.children()):
+                return node
         raise InternalError(f"cannot vectorise {type(node).__name__}", code="TC099")
+
+    def _any_changed(self, nodes: Iterable[Expr]) -> bool:
+        return any(self._done[node] is not node for node in nodes)
 
     def _int_value(self, base: Int, dtype: DType) -> Expr:
         if not self._changes(base):
