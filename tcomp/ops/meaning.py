@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tcomp.ops.fma import fused_multiply_add as fused_multiply_add
+
 Array: TypeAlias = Any  # np.ndarray or NumPy scalar of any dtype
 
 add, subtract, multiply, negative = np.add, np.subtract, np.multiply, np.negative
@@ -104,13 +106,6 @@ def silu(a: Array) -> Array:
 
 def softplus(a: Array) -> Array:
     return np.logaddexp(a, 0.0)
-
-
-def fused_multiply_add(a: Array, b: Array, c: Array) -> Array:
-    """a * b + c; rounded once where the next wider type holds the exact product."""
-    if np.asarray(a).dtype == np.float32:
-        return (np.float64(a) * np.float64(b) + np.float64(c)).astype(np.float32)
-    return a * b + c
 
 
 def unused(a: Array) -> Array:
