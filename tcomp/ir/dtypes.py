@@ -24,7 +24,7 @@ class Kind(Enum):
     FLOAT = "float"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DType:
     """An element type. Use the module's constants (`f32`, `i8`, ...): equality is identity there.
 

@@ -118,20 +118,25 @@ class Int(metaclass=Interned):
         """Replaces atoms; values inside atoms are rewritten too."""
         if not mapping or not self.terms:
             return self
-        total = Int.of(self.constant)
+        collected: dict[Monomial, int] = {}
+        constant = self.constant
         for monomial, factor in self.terms:
-            product = Int.of(factor)
-            for atom in monomial:
-                product = product * _substitute(atom, mapping)
-            total = total + product
-        return total
+            replaced = _substitute(monomial[0], mapping)
+            for atom in monomial[1:]:
+                replaced = replaced * _substitute(atom, mapping)
+            for m, c in replaced.terms:
+                collected[m] = collected.get(m, 0) + c * factor
+            constant += replaced.constant * factor
+        return _normal(_rejoin(collected), constant)
 
     # -- arithmetic --------------------------------------------------------------------------------
 
     def __add__(self, other: IntLike) -> Int:
         other = Int.of(other)
-        if not self.terms and not other.terms:
-            return Int((), self.constant + other.constant)
+        if not other.terms:
+            return Int(self.terms, self.constant + other.constant)
+        if not self.terms:
+            return Int(other.terms, self.constant + other.constant)
         collected = dict(self.terms)
         for monomial, factor in other.terms:
             collected[monomial] = collected.get(monomial, 0) + factor
@@ -139,6 +144,10 @@ class Int(metaclass=Interned):
 
     def __mul__(self, other: IntLike) -> Int:
         other = Int.of(other)
+        if not other.terms:
+            return _scaled(self, other.constant)
+        if not self.terms:
+            return _scaled(other, self.constant)
         collected: dict[Monomial, int] = {}
         left = [*self.terms, *([((), self.constant)] if self.constant else [])]
         right = [*other.terms, *([((), other.constant)] if other.constant else [])]
@@ -381,8 +390,17 @@ def _atom_key(atom: Atom) -> tuple[str, str]:
 
 def _normal(collected: Mapping[Monomial, int], constant: int) -> Int:
     kept = [(m, c) for m, c in collected.items() if c]
-    kept.sort(key=lambda term: tuple(map(_atom_key, term[0])))
+    if len(kept) > 1:
+        kept.sort(key=lambda term: tuple(map(_atom_key, term[0])))
     return Int(tuple(kept), constant)
+
+
+def _scaled(value: Int, factor: int) -> Int:
+    if factor == 1:
+        return value
+    if factor == 0:
+        return ZERO
+    return Int(tuple((m, c * factor) for m, c in value.terms), value.constant * factor)
 
 
 def _rejoin(collected: dict[Monomial, int]) -> dict[Monomial, int]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import KeyedRef
 
-_table: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
+_table: dict[tuple[Any, ...], KeyedRef[Any, Any]] = {}
 _lock = threading.Lock()
+_LOOSE = frozenset({float, bool})  # types whose equality says too little
 
 
 def identity(value: object) -> object:
@@ -15,7 +16,7 @@ def identity(value: object) -> object:
 
     Python finds 0.0 == -0.0, 1 == 1.0 == True and nan != nan; constants must tell all of these apart.
     """
-    return (type(value), repr(value)) if isinstance(value, bool | int | float) else value
+    return (type(value), repr(value)) if isinstance(value, bool | float) else value
 
 
 class Interned(type):
@@ -26,11 +27,31 @@ class Interned(type):
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        node = super().__call__(*args, **kwargs)
-        fields = tuple(getattr(node, name) for name in cls.__match_args__)  # type: ignore[attr-defined]
-        key = (cls, *map(identity, fields))
+        # Most calls name a node that is there already: look before making it.
+        names = cls.__match_args__  # type: ignore[attr-defined]
+        node = None
+        if kwargs or len(args) != len(names):
+            node = super().__call__(*args, **kwargs)
+            args = tuple(getattr(node, name) for name in names)
+        loose = not _LOOSE.isdisjoint(map(type, args))
+        key = (cls, *map(identity, args)) if loose else (cls, *args)
+        found = _table.get(key)
+        if found is not None and (known := found()) is not None:
+            return known
+        if node is None:
+            node = super().__call__(*args)
         with _lock:
-            return _table.setdefault(key, node)
+            found = _table.get(key)
+            if found is not None and (known := found()) is not None:
+                return known
+            _table[key] = KeyedRef(node, _forget, key)
+        return node
+
+
+def _forget(dead: KeyedRef[Any, Any]) -> None:
+    # Another thread may have made the node anew; then the entry is no longer this one.
+    if _table.get(dead.key) is dead:
+        _table.pop(dead.key, None)
 
 
 def reduce_interned(node: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -100,7 +100,9 @@ class IndexValue(Expr):
     __reduce__ = reduce_interned
 
     def children(self) -> tuple[Expr, ...]:
-        return _index_children((self.index,))
+        if "children" not in self._facts:
+            self._facts["children"] = _index_children((self.index,))
+        return self._facts["children"]  # type: ignore[no-any-return]
 
     def rebuild(self, children: tuple[Expr, ...]) -> Expr:
         (index,) = _replace_index_children((self.index,), children)
@@ -127,8 +129,10 @@ class Read(Expr):
         return self.tensor.dtype
 
     def children(self) -> tuple[Expr, ...]:
-        guard = () if self.otherwise is None else (self.otherwise,)
-        return (*_index_children(self.index), *guard)
+        if "children" not in self._facts:
+            guard = () if self.otherwise is None else (self.otherwise,)
+            self._facts["children"] = (*_index_children(self.index), *guard)
+        return self._facts["children"]  # type: ignore[no-any-return]
 
     def rebuild(self, children: tuple[Expr, ...]) -> Expr:
         otherwise = None
