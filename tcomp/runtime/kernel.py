@@ -1,0 +1,220 @@
+"""A compiled program loaded into this process, and the calls of it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tcomp.diagnostics import InternalError
+from tcomp.runtime import arrays, binding, outputs
+from tcomp.runtime.arrays import Array
+from tcomp.runtime.artifact import Argument, Artifact
+from tcomp.runtime.call import make_callable
+from tcomp.runtime.jit import Library, load_object
+from tcomp.runtime.pool import Pool, pool
+from tcomp.runtime.support import support
+from tcomp.runtime.workspace import workspaces
+
+
+class Context(ctypes.Structure):
+    """What a kernel is given of its surroundings (the kernel ABI's context)."""
+
+    _fields_ = (
+        ("parallel", ctypes.c_void_p),
+        ("pool", ctypes.c_void_p),
+        ("threads", ctypes.c_int32),
+        ("status", ctypes.c_int32),
+    )
+
+
+_ENTRY = ctypes.CFUNCTYPE(  # ctypes releases the interpreter's lock around it
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Code that can be called. Calls may come from many threads at once, and after `fork`.
+
+    `function` is what to call when speed matters: the compiled wrapper. Arrays that fit exactly (dense, aligned,
+    of the very type and shape) pass at once; everything else takes `call`'s way. `constants` are the arrays
+    that every call is handed, by input name; they are no arguments of calls.
+    """
+
+    artifact: Artifact
+    threads: int
+    constants: Mapping[str, Array] = field(repr=False)
+    library: Library = field(repr=False)
+    pool: Pool = field(repr=False)
+    function: Callable[..., Any] = field(repr=False, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "function", self.callable(_SlowCall(self)))
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """Calls the kernel: inputs by position or name; `out=` an array, or a tuple for several results.
+
+        Returns a NumPy array, or a tuple of them. Raises BindingError for arguments that do not fit and
+        IndexError for a gather index outside its tensor.
+        """
+        return self.function(*args, **keywords)
+
+    @property
+    def entry_address(self) -> int:
+        return self.library.address(self.artifact.entry)
+
+    @property
+    def parameters(self) -> tuple[Argument, ...]:
+        """The inputs that a call gives: all but the constants."""
+        return tuple(a for a in self.artifact.inputs if a.name not in self.constants)
+
+    def callable(self, slow: Callable[..., Any]) -> Callable[..., Any]:
+        """A compiled wrapper that runs this kernel on arrays that fit, and else calls `slow` with all
+        arguments. It is `slow` itself where wrappers do not work (free-threaded builds, PyPy)."""
+        return make_callable(self, slow, self._raise)
+
+    def call(self, inputs: Sequence[Any], out: Any = None) -> Any:
+        """The slow way: any arrays, for `parameters` in order. `out` as in `__call__`."""
+        given = [
+            arrays.dense(arrays.as_array(value, argument.name, argument.element), argument)
+            for value, argument in zip(inputs, self.parameters, strict=True)
+        ]
+        sources = [v for v in inputs if isinstance(v, np.ndarray)]
+        taken = self._outputs(out, (*given, *sources, *self.constants.values()))
+        self.run(given, [each.target for each in taken])
+        for each in taken:
+            each.finish()
+        values = outputs.split(out, self.artifact.results) if out is not None else None
+        final = tuple(values) if values else tuple(each.target for each in taken)
+        return final[0] if len(final) == 1 else final
+
+    def run(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
+        """Runs on dense arrays of the stored types and shapes, which the caller vouches for.
+
+        Raises IndexError where a gather's index lies outside its tensor.
+        """
+        prepared = self.prepare(inputs, results)
+        with workspaces().block(self.artifact.workspace_bytes(self.threads)) as memory:
+            status = _ENTRY(self.entry_address)(
+                ctypes.byref(prepared.context), prepared.buffers, None, memory or None
+            )
+        if status:
+            self._raise(status)
+
+    def prepare(self, inputs: Sequence[Array], results: Sequence[Array]) -> Prepared:
+        """A call with its buffers laid out, to be repeated for timing."""
+        free = iter(inputs)
+        every = [
+            self.constants[a.name] if a.name in self.constants else next(free)
+            for a in self.artifact.inputs
+        ] + list(results)
+        buffers = (ctypes.c_void_p * len(every))(*(a.ctypes.data for a in every))
+        context = Context(support().parallel, self.pool.address, self.threads, 0)
+        return Prepared(self, context, buffers, tuple(every))
+
+    def time(
+        self,
+        inputs: Sequence[Array],
+        results: Sequence[Array] | None = None,
+        *,
+        rounds: int = 15,
+        region: float = 2e-3,
+    ) -> tuple[float, ...]:
+        """Nanoseconds of one call, once for each round; a round repeats the call in compiled code for at
+        least about `region` seconds. Arrays as for `run`; without `results` fresh ones are made once."""
+        if results is None:
+            results = [outputs.fresh(a).target for a in self.artifact.results]
+        prepared = self.prepare(inputs, results)
+        calls = prepared.calls_for(region)
+        return tuple(prepared.seconds(calls) / calls * 1e9 for _ in range(rounds))
+
+    def _outputs(self, out: Any, others: Sequence[Array]) -> list[outputs.Output]:
+        results = self.artifact.results
+        if out is None:
+            return [outputs.fresh(argument) for argument in results]
+        taken: list[outputs.Output] = []
+        for value, argument in zip(outputs.split(out, results), results, strict=True):
+            before = [each.target if each.user is None else each.user for each in taken]
+            taken.append(outputs.given(value, argument, (*others, *before)))
+        return taken
+
+    def _raise(self, status: int) -> None:
+        if 1 <= status <= len(self.artifact.faults):
+            raise IndexError(self.artifact.faults[status - 1])
+        raise InternalError(
+            f"the kernel ended with the unknown status {status}",
+            code="TC099",
+            hint="please report this with the program",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that can be repeated without Python in between. It keeps its arrays alive."""
+
+    kernel: Kernel
+    context: Context
+    buffers: ctypes.Array[ctypes.c_void_p]
+    arrays: tuple[Array, ...] = field(repr=False)
+
+    def seconds(self, calls: int) -> float:
+        """Wall time of `calls` calls in a row. Raises IndexError where one fails."""
+        from time import perf_counter_ns
+
+        repeat = _REPEAT(support().repeat)
+        kernel = self.kernel
+        with workspaces().block(kernel.artifact.workspace_bytes(kernel.threads)) as memory:
+            begin = perf_counter_ns()
+            status = repeat(
+                kernel.entry_address,
+                ctypes.byref(self.context),
+                self.buffers,
+                memory or None,
+                calls,
+            )
+            end = perf_counter_ns()
+        if status:
+            self.context.status = 0
+            kernel._raise(status)
+        return (end - begin) * 1e-9
+
+    def calls_for(self, region: float) -> int:
+        """How many calls take about `region` seconds; the calls made to find out warm everything up."""
+        calls, spent = 1, self.seconds(1)
+        while spent < region / 2 and calls < 1 << 24:
+            calls = min(calls * 16, max(calls * 2, int(calls * region / max(spent, 1e-9))))
+            spent = self.seconds(calls)
+        return max(1, round(calls * region / max(spent, 1e-9)))
+
+
+_REPEAT = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4, ctypes.c_int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _SlowCall:
+    """What the wrapper calls for arguments that do not fit at once."""
+
+    kernel: Kernel
+
+    def __call__(self, *args: Any, out: Any = None, **named: Any) -> Any:
+        names = [a.name for a in self.kernel.parameters]
+        return self.kernel.call(binding.in_order(names, args, named), out)
+
+
+def load(artifact: Artifact, threads: int, constants: Mapping[str, Any] | None = None) -> Kernel:
+    """Loads a compiled program; nothing of it is executed before it is called.
+
+    `threads` is how many threads its parallel loops use. `constants` binds inputs by name for good: later
+    changes of these arrays may or may not be seen. Raises BindingError where a constant does not fit.
+    """
+    bound = {
+        a.name: arrays.dense(arrays.as_array(constants[a.name], a.name, a.element), a)
+        for a in artifact.inputs
+        if constants and a.name in constants
+    }
+    library = load_object(artifact.object, [artifact.entry])
+    return Kernel(artifact, threads, bound, library, pool(threads))
