@@ -29,7 +29,12 @@ done:
 """
 
 
-_TYPES = {"f32": ("float", "fadd"), "f64": ("double", "fadd"), "i32": ("i32", "add"), "u8": ("i8", "add")}
+_TYPES = {
+    "f32": ("float", "fadd"),
+    "f64": ("double", "fadd"),
+    "i32": ("i32", "add"),
+    "u8": ("i8", "add"),
+}
 
 
 def add_text(count: int, element: str) -> str:
