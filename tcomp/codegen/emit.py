@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tcomp.codegen.function import ZERO, FunctionEmitter
-from tcomp.codegen.layout import Layout, layout
-from tcomp.codegen.ssa import Declarations, Ssa
+from tcomp.codegen.layout import layout
+from tcomp.codegen.math.expand import Accuracy
+from tcomp.codegen.ssa import Declarations
 from tcomp.codegen.statements import STATUS_OFFSET, emit_block
 from tcomp.ir.loop.nodes import Function, Module
 from tcomp.target import Target
@@ -26,8 +27,11 @@ class Emitted:
     private_bytes: int
 
 
-def emit(module: Module, target: Target) -> Emitted:
-    """Prints a module. Raises InternalError for operations that are neither primitive nor expanded."""
+def emit(module: Module, target: Target, accuracy: Accuracy = "standard") -> Emitted:
+    """Prints a module; `accuracy` is that of its elementary functions.
+
+    Raises InternalError for operations that are neither primitive nor expanded.
+    """
     places = layout(module)
     declarations = Declarations()
     parts: list[str] = []
@@ -35,7 +39,7 @@ def emit(module: Module, target: Target) -> Emitted:
     for kernel in module.kernels:
         name = f"{_symbol(kernel.name)}.{len(names)}"
         names.append(name)
-        parts += _kernel(kernel, name, target, places, declarations)
+        parts += _kernel(kernel, FunctionEmitter(name, target, places, declarations, accuracy))
     entry = f"tcomp_{_symbol(module.name)}"
     head = [
         f'source_filename = "{_symbol(module.name)}"',
@@ -49,10 +53,8 @@ def emit(module: Module, target: Target) -> Emitted:
     return Emitted(text, entry, places.shared_bytes, places.private_bytes)
 
 
-def _kernel(
-    kernel: Function, name: str, target: Target, places: Layout, declarations: Declarations
-) -> list[str]:
-    emitter = FunctionEmitter(name, target, places, declarations, Ssa("0", "i64"))
+def _kernel(kernel: Function, emitter: FunctionEmitter) -> list[str]:
+    name = emitter.builder.name
     emit_block(emitter, kernel.body)
     parameters = "(ptr %context, ptr %buffers, ptr %workspace)"
     head = f"define internal void @{name}{parameters} #0 {{"

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from tcomp.codegen.math import expand
+from tcomp.codegen.math.expand import Accuracy
 from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, rewrite
 
-try:
-    from tcomp.codegen.math import expand
-except ModuleNotFoundError:  # until the elementary functions are in
 
-    def expand(expr: Expr, accuracy: str = "standard") -> Expr:
-        return expr
-
-
-def prepare(expr: Expr) -> Expr:
+def prepare(expr: Expr, accuracy: Accuracy = "standard") -> Expr:
     """The expression in operations that the emitter prints itself."""
-    return expand(rewrite(expr, _fold))
+    return expand(rewrite(expr, _fold), accuracy)
 
 
 def _fold(node: Expr) -> Expr | None:

@@ -8,6 +8,7 @@ from tcomp.codegen.conversions import cast
 from tcomp.codegen.expand import prepare
 from tcomp.codegen.integers import emit_integer, emit_pointer
 from tcomp.codegen.layout import Layout, Place
+from tcomp.codegen.math.expand import Accuracy
 from tcomp.codegen.memory import emit_gather, emit_load
 from tcomp.codegen.operations import emit_operation
 from tcomp.codegen.ssa import Declarations, FunctionBuilder, Ssa
@@ -32,6 +33,7 @@ from tcomp.ir.loop.nodes import (
 from tcomp.target import Target
 
 ZERO = "@zero"  # eight zero bytes that masked-off scalar reads are pointed at
+FIRST_WORKER = Ssa("0", "i64")  # whose private memory code outside parallel loops uses
 
 
 class FunctionEmitter:
@@ -42,11 +44,18 @@ class FunctionEmitter:
     """
 
     def __init__(
-        self, name: str, target: Target, layout: Layout, declarations: Declarations, worker: Ssa
+        self,
+        name: str,
+        target: Target,
+        layout: Layout,
+        declarations: Declarations,
+        accuracy: Accuracy,
+        worker: Ssa = FIRST_WORKER,
     ) -> None:
         self.builder = FunctionBuilder(name, declarations)
         self.target = target
         self.layout = layout
+        self.accuracy = accuracy
         self.environment: dict[str, Ssa] = {}
         self.counters: dict[LoopVar, Ssa] = {}
         self.finished: list[str] = []  # texts of the functions outlined from this one
@@ -57,7 +66,7 @@ class FunctionEmitter:
 
     def value(self, expr: Expr) -> Ssa:
         """Emits an expression; composite operations are expanded first."""
-        return self._emit(prepare(expr))
+        return self._emit(prepare(expr, self.accuracy))
 
     def integer(self, index: Int) -> Ssa:
         return emit_integer(self, index)

@@ -20,7 +20,9 @@ class TaskEmitter(FunctionEmitter):
     """Emits an outlined body; values of the surrounding function are captured when first used."""
 
     def __init__(self, name: str, outer: FunctionEmitter) -> None:
-        super().__init__(name, outer.target, outer.layout, outer.builder.declarations, _WORKER)
+        super().__init__(
+            name, outer.target, outer.layout, outer.builder.declarations, outer.accuracy, _WORKER
+        )
         self._outer = outer
         self._bytes = 8 * len(_FIXED)
         self.captured: list[tuple[Ssa, int]] = []  # outer value, offset in the closure
