@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tcomp.diagnostics import BindingError
+from tcomp.einsum_options import check_casting_name, check_out, checked_order, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,9 @@ def einsum(
 
     Raises BindingError (a ValueError and TypeError) for malformed subscripts or shapes that do not agree.
     """
+    order = checked_order(order)
+    check_casting_name(casting)
+    check_out(out)
     subscripts, arrays = _split_operands(operands)
     arrays = [np.asanyarray(a) for a in arrays]
     equation = parse_equation(subscripts, tuple(a.ndim for a in arrays))
@@ -57,10 +61,14 @@ def einsum(
     _check_casting(arrays, dtype, casting, out)
     kind = np.dtype(dtype) if dtype is not None else np.result_type(*arrays)
     arrays = [a.astype(kind, copy=False) for a in arrays]
+    given = equation, arrays
     equation, arrays = _without_broadcast_axes(equation, arrays)
     _output_extents(equation, arrays)  # the error for disagreeing sizes
     result = _run(equation, arrays, kind)
-    return _deliver(result, out, order, arrays, casting)
+    if out is None:
+        return in_order(result, order, *given)
+    # With a contraction order NumPy assigns to `out`, without one it casts by the rule.
+    return _deliver(result, out, "unsafe" if optimize else casting)
 
 
 # -- the equation --------------------------------------------------------------------------------------
@@ -216,15 +224,21 @@ def _split_operands(operands: tuple[Any, ...]) -> tuple[str | tuple[Any, ...], l
     lists: list[Sequence[Any]] = []
     for position in range(pairs):
         labels = operands[2 * position + 1]
-        if not isinstance(labels, list | tuple):
+        if not _is_label_list(labels):
             raise BindingError(
                 "einsum: an array must be followed by its list of axis labels", code="TC085"
             )
         lists.append(labels)
     output = operands[-1] if len(operands) % 2 else None
-    if output is not None and not isinstance(output, list | tuple):
+    if output is not None and not _is_label_list(output):
         raise BindingError("einsum: the last operand must be a list of axis labels", code="TC085")
     return (tuple(lists), output), [operands[2 * p] for p in range(pairs)]
+
+
+def _is_label_list(labels: Any) -> bool:
+    return isinstance(labels, list | tuple | range) or (
+        isinstance(labels, np.ndarray) and labels.ndim == 1
+    )
 
 
 def _check_casting(arrays: list[Any], dtype: Any, casting: str, out: Any) -> None:
@@ -280,22 +294,21 @@ def _as_view(equation: Equation, arrays: list[Any]) -> Any:
     """A transposed or diagonal view, where the equation asks for no more than that."""
     if len(arrays) != 1 or set(equation.inputs[0]) != set(equation.output):
         return None
-    array, labels = arrays[0], equation.inputs[0]
-    _extents(equation, arrays)
-    strides: dict[str, int] = {}
-    shape: dict[str, int] = {}
-    for label, extent, stride in zip(labels, array.shape, array.strides, strict=True):
-        if extent == 1 and label in shape and shape[label] != 1:
-            return None
-        shape[label] = extent
-        strides[label] = strides.get(label, 0) + stride
-    return np.lib.stride_tricks.as_strided(
-        array,
-        tuple(shape[x] for x in equation.output),
-        tuple(strides[x] for x in equation.output),
-        subok=True,
-        writeable=array.flags.writeable,
-    )
+    array, labels = arrays[0], list(equation.inputs[0])
+    if len(
+        set(_extents(equation, arrays).items()) | set(zip(labels, array.shape, strict=True))
+    ) > len(set(labels)):
+        return None  # an axis of size 1 broadcasts along its own diagonal
+    view = array
+    for label in equation.output:
+        while labels.count(label) > 1:
+            first = labels.index(label)
+            second = labels.index(label, first + 1)
+            view = view.diagonal(axis1=first, axis2=second)
+            labels = [x for n, x in enumerate(labels) if n not in (first, second)] + [label]
+    view = view.transpose([labels.index(label) for label in equation.output])
+    view.flags.writeable = array.flags.writeable
+    return view
 
 
 def _run(equation: Equation, arrays: list[Any], kind: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -349,15 +362,10 @@ def program_of(
     return Program("einsum", (), tuple(inputs), (result,), (definition,))
 
 
-def _deliver(result: Any, out: Any, order: str, arrays: list[Any], casting: str) -> Any:
-    if out is not None:
-        if out.shape != result.shape:
-            raise BindingError(
-                f"einsum: out has shape {out.shape}, the result {result.shape}", code="TC085"
-            )
-        np.copyto(out, result, casting=casting)  # type: ignore[arg-type]
-        return out
-    fortran = order == "F" or (order == "A" and all(a.flags.f_contiguous for a in arrays))
-    if fortran and result.ndim > 1:
-        return np.asfortranarray(result)
-    return result[()] if result.ndim == 0 else result
+def _deliver(result: Any, out: Any, casting: str) -> Any:
+    if out.shape != result.shape:
+        raise BindingError(
+            f"einsum: out has shape {out.shape}, the result {result.shape}", code="TC085"
+        )
+    np.copyto(out, result, casting=casting)  # type: ignore[arg-type]
+    return out
