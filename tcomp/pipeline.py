@@ -17,16 +17,17 @@ from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
-from tcomp.passes.derivation import Derivation, derive
+from tcomp.passes.derivation import Derivation, call_cost, derive
 from tcomp.passes.verification import verify_equal
 from tcomp.runtime.artifact import Argument, Artifact
+from tcomp.tune.lookup import known_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tcomp.codegen.emit import Emitted
     from tcomp.ir.loop.nodes import Module
-    from tcomp.ir.plan import Group, Plan
+    from tcomp.ir.plan import Plan
     from tcomp.ir.tensor.nodes import Program, Tensor
     from tcomp.options import Options
     from tcomp.schedule.trace import Trace
@@ -43,6 +44,8 @@ class Stages:
 
     program: Program
     derivation: Derivation
+    once: Program | None  # what folds the constants, before any call
+    called: Program  # what every call computes
     plan: Plan
     traces: tuple[Trace, ...]
     loops: Module
@@ -67,30 +70,37 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
     return bind(program, sizes)  # sizes, constraints and borders are decided here, with spans
 
 
-def build(
-    program: Program,
-    options: Options,
-    choose: Callable[[Group], Trace | None] = lambda group: None,
-) -> Stages:
-    """Every step from a bound program to LLVM text.
-
-    `choose` gives a better schedule for a group than the analytical one, where it knows one.
-    """
+def build(program: Program, options: Options, constants: frozenset[str] = frozenset()) -> Stages:
+    """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
     narrow = passes.bytes_for_nibbles(program)  # nothing behind knows of 4-bit types
-    derivation = derived(narrow, options.accuracy)  # cheaper equal definitions
-    plan = schedule.completed(passes.plan(derivation.program))  # lifted, inlined, grouped
+    derivation = derived(narrow, options.accuracy, constants)  # cheaper equal definitions
+    once, called = passes.split_constants(
+        derivation.program, constants
+    )  # weights do their part once
+    plan = schedule.completed(passes.plan(called))  # lifted, inlined, grouped
     analytical = schedule.analytical(plan, options.target, options.threads)  # without measuring
-    traces = tuple(  # what was measured to be better
-        choose(group) or trace for group, trace in zip(plan.groups, analytical, strict=True)
-    )
+    traces = known_schedules(plan, analytical, options)  # what was measured to be better
     loops = schedule.lower(plan, traces, options.target, options.threads)  # vectors, tiles, threads
     emitted = emit(loops, options.target)  # instructions; LLVM allocates registers
-    return Stages(program, derivation, plan, traces, loops, emitted, options.target)
+    return Stages(program, derivation, once, called, plan, traces, loops, emitted, options.target)
 
 
-def derived(program: Program, accuracy: str, seconds: float = DERIVE_SECONDS) -> Derivation:
-    """The cheapest equal program, proven equal; the program itself where the proof fails."""
-    found = derive(program, seconds=seconds, reassociate_floats=accuracy != "strict")
+def derived(
+    program: Program,
+    accuracy: str,
+    constants: frozenset[str] = frozenset(),
+    seconds: float = DERIVE_SECONDS,
+) -> Derivation:
+    """The cheapest equal program, proven equal; the program itself where the proof fails.
+
+    What depends on `constants` alone costs nothing: it is computed once.
+    """
+    found = derive(
+        program,
+        seconds=seconds,
+        cost=lambda p: call_cost(p, constants),
+        reassociate_floats=accuracy != "strict",
+    )
     if found.steps:
         verdict = verify_equal(program, found.program)
         if not verdict.equal:
@@ -101,11 +111,13 @@ def derived(program: Program, accuracy: str, seconds: float = DERIVE_SECONDS) ->
 
 def compile_stages(stages: Stages) -> Artifact:
     """Object code with all that the runtime must know to call it."""
+    logical = {t.name: t for t in stages.program.inputs}  # 4-bit arguments keep their own type
+    inputs = [logical.get(t.name, t) for t in stages.called.inputs]
     return Artifact(
         object=compile_object(stages.emitted.text, stages.target),
         entry=stages.emitted.entry,
         arguments=(
-            *(_argument(t, result=False) for t in stages.program.inputs),
+            *(_argument(t, result=False) for t in inputs),
             *(_argument(t, result=True) for t in stages.program.results),
         ),
         shared_bytes=stages.emitted.shared_bytes,

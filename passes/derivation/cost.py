@@ -34,6 +34,21 @@ def arithmetic_cost(program: Program) -> float:
     return sum(definition_cost(d) for d in program.definitions())
 
 
+def call_cost(program: Program, constants: frozenset[str]) -> float:
+    """`arithmetic_cost` of what every call computes: what constants alone decide is free."""
+    if not constants:
+        return arithmetic_cost(program)
+    decided = {t for t in program.inputs if t.name in constants}
+    total = 0.0
+    for definition in program.definitions():
+        reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+        if reads and reads <= decided and definition.tensor not in program.results:
+            decided.add(definition.tensor)
+        else:
+            total += definition_cost(definition)
+    return total
+
+
 def definition_cost(definition: Definition) -> float:
     """Estimated cycles of one definition."""
     rate = CONTRACTION_RATE if has_reuse(definition) else SCALAR_RATE

@@ -1,0 +1,115 @@
+"""Kernels for bound programs: from the cache where they were made before, else compiled and kept.
+
+Weights bound as constants are handed to every call; what they alone decide is computed here, once, by a
+kernel of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tcomp.ir.tensor.nodes import Program
+    from tcomp.options import Options
+    from tcomp.runtime.artifact import Artifact
+    from tcomp.runtime.kernel import Kernel
+
+Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Artifacts of a program: the one of every call, and the one that folds its constants, if any."""
+
+    call: Artifact
+    once: Artifact | None
+
+
+def kernel_for(program: Program, options: Options, constants: Arrays | None = None) -> Kernel:
+    """A kernel of a bound program. `constants` are arrays by input name."""
+    return load_parts(parts_for(program, options, frozenset(constants or ())), options, constants)
+
+
+def parts_for(program: Program, options: Options, constants: frozenset[str]) -> Parts:
+    """The artifacts of a bound program, compiled where the cache does not have them."""
+    from tcomp.ir.tensor.canonical import fingerprint
+    from tcomp.runtime import cache
+
+    key = cache.key(
+        "program",
+        fingerprint(program),
+        [t.name for t in program.inputs],
+        sorted(constants),
+        *option_facts(options),
+    )
+    found = stored_parts(key)
+    if found is not None:
+        return found
+    parts = _compile(program, options, constants)
+    store_parts(key, parts)
+    return parts
+
+
+def option_facts(options: Options) -> list[Any]:
+    """What of the options code depends on, as plain data: the tuning database's state included."""
+    from tcomp.tune.lookup import database_state
+
+    return [
+        repr(options.target),
+        options.threads,
+        options.accuracy,
+        database_state(options),
+    ]
+
+
+def stored_parts(key: str) -> Parts | None:
+    """What the cache has under a key; a call without its constants' part is a miss."""
+    from tcomp.runtime import cache
+
+    call = cache.default().get(key)
+    if call is None:
+        return None
+    once_key = call.facts.get("once")
+    if once_key is None:
+        return Parts(call, None)
+    once = cache.default().get(str(once_key))
+    return None if once is None else Parts(call, once)
+
+
+def store_parts(key: str, parts: Parts) -> None:
+    """Keeps artifacts under a key; a cache that cannot be written is no error."""
+    from dataclasses import replace
+
+    from tcomp.runtime import cache
+
+    call = parts.call
+    if parts.once is not None:
+        once_key = cache.key("once", key)
+        cache.default().put(once_key, parts.once)
+        call = replace(call, facts={**call.facts, "once": once_key})
+    cache.default().put(key, call)
+
+
+def load_parts(parts: Parts, options: Options, constants: Arrays | None) -> Kernel:
+    """Loads artifacts into this process, folding the constants."""
+    from tcomp.runtime.kernel import load
+
+    bound = dict(constants or {})
+    if parts.once is not None:
+        once = load(parts.once, options.threads)
+        results = once.call([bound[a.name] for a in parts.once.inputs])
+        values = results if isinstance(results, tuple) else (results,)
+        bound |= {a.name: v for a, v in zip(parts.once.results, values, strict=True)}
+    return load(parts.call, options.threads, bound)
+
+
+def _compile(program: Program, options: Options, constants: frozenset[str]) -> Parts:
+    from tcomp.pipeline import build, compile_stages
+
+    stages = build(program, options, constants)
+    call = compile_stages(stages)
+    if stages.once is None:
+        return Parts(call, None)
+    return Parts(call, compile_stages(build(stages.once, options)))

@@ -1,0 +1,81 @@
+"""Schedules that the database knows for a plan's groups."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tcomp.ir.tensor.canonical import fingerprint
+from tcomp.schedule.trace import Trace
+from tcomp.tune.database import Database, DatabaseError
+from tcomp.tune.record import Key
+from tcomp.tune.workload import workload_of
+
+if TYPE_CHECKING:
+    from tcomp.ir.plan import Group, Plan
+    from tcomp.options import Options
+
+# A number for each schedule class, raised only when its traces or timings change meaning.
+CLASS_VERSIONS = {"nest": 1, "contraction": 1, "scatter": 1}
+
+logger = logging.getLogger("tcomp")
+
+
+def key_of(group: Group, trace: Trace, options: Options) -> Key:
+    """Under which key schedules of a group's class are kept."""
+    target = options.target
+    features = ",".join(sorted(f for f in target.features.split(",") if f.startswith("+")))
+    return Key(
+        workload=fingerprint(workload_of(group)),
+        target=f"{target.triple} {target.cpu} {features}",
+        threads=options.threads,
+        accuracy=options.accuracy,
+        schedule_class=trace.kind,
+        class_version=CLASS_VERSIONS.get(trace.kind, 1),
+    )
+
+
+def known_schedules(plan: Plan, analytical: Sequence[Trace], options: Options) -> tuple[Trace, ...]:
+    """For each group the fastest schedule on record, else the analytical one.
+
+    A database that cannot be read is one line in the log: compiling goes on without it.
+    """
+    database = Database(options.database)
+    if options.tune == "off" or not database.path.exists():
+        return tuple(analytical)
+    try:
+        pairs = zip(plan.groups, analytical, strict=True)
+        return tuple(_known(database, g, trace, options) or trace for g, trace in pairs)
+    except DatabaseError as error:
+        logger.warning("%s", error)
+        return tuple(analytical)
+
+
+def database_state(options: Options) -> str:
+    """Text that changes whenever records are added: kernels made before are then looked at anew."""
+    if options.tune == "off":
+        return "off"
+    path = Database(options.database).path
+    marks = []
+    for file in (path, path.with_name(path.name + "-wal")):
+        try:
+            status = file.stat()
+        except OSError:
+            continue
+        marks.append(f"{status.st_mtime_ns}:{status.st_size}")
+    return " ".join([str(path), *marks]) if marks else ""
+
+
+def _known(database: Database, group: Group, analytical: Trace, options: Options) -> Trace | None:
+    best = database.best(key_of(group, analytical, options))
+    if best is None:
+        return None
+    try:
+        trace = Trace.from_json(best.trace) if isinstance(best.trace, str) else None
+    except ValueError:
+        return None
+    if trace is None or trace.kind != analytical.kind:
+        return None
+    same = [name for name, _ in trace] == [name for name, _ in analytical]
+    return trace if same else None
