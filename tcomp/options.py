@@ -30,9 +30,13 @@ class Options:
     @cached_property
     def target(self) -> Target:
         """The processor that code is made for."""
-        from tcomp.codegen.host import host_target, target_named
+        if self.target_name == "native":
+            from tcomp.codegen.host import host_target
 
-        return host_target() if self.target_name == "native" else target_named(self.target_name)
+            return host_target()
+        from tcomp.codegen.named import target_named
+
+        return target_named(self.target_name)
 
 
 def options_from(
