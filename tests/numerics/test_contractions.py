@@ -16,7 +16,8 @@ from tcomp.ir.loop.interpreter import interpret as run_loops
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Program, Read, Tensor
 from tcomp.schedule.contraction import KIND, match
-from tcomp.schedule.contraction.blocking import DIRECT, PRIVATE, SHARED, Blocking, register_tile
+from tcomp.schedule.contraction.blocking import DIRECT, PRIVATE, SHARED, Blocking
+from tcomp.schedule.contraction.cost import register_tile
 from tcomp.schedule.trace import Trace, trace
 from tcomp.target import Target
 from tests.unit.programs import apply, iterator, program, random_inputs, read, tensor, total

@@ -42,6 +42,14 @@ class Operand:
         """Whether addresses are affine along the side's whole own dimension."""
         return is_affine(self.value, own.at)
 
+    def step_own(self) -> int:
+        """The longest stride of its loads along its whole own dimension, 0 where there is no constant one."""
+        return max(strides(self.value, self.own.at) or {0})
+
+    def step_inner(self) -> int:
+        """The longest stride of its loads along the last inner dimension."""
+        return max(strides(self.value, self.inner[-1].at) or {0})
+
     def runs_along_own(self) -> bool:
         """Whether vectors run better along the side's own dimension than along the last inner one."""
         own = _unfitness(strides(self.value, self.own.at))
