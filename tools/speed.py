@@ -1,0 +1,267 @@
+"""Prints how fast tcomp starts, compiles, calls and computes, beside NumPy where NumPy can do the same.
+
+    python tools/speed.py            everything, text
+    python tools/speed.py --json     one JSON object
+    python tools/speed.py softmax    some of it
+
+Times are the minimum and the median; contenders take turns in every round (`tcomp.cli.timing`). Each figure is
+measured in a process of its own, with the threads it names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+Facts = dict[str, Any]
+
+MATMUL = """
+def matmul(A: f32[M, K], B: f32[K, N]) -> C: f32[M, N]:
+    C[i, j] = sum[k](A[i, k] * B[k, j])
+"""
+CHAIN = """
+def chain(a: f32[N], b: f32[N], c: f32[N]) -> Y: f32[N]:
+    Y[i] = tanh(a[i] * b[i] + c[i]) * sigmoid(a[i])
+"""
+SOFTMAX = """
+def softmax(X: f32[M, N]) -> P: f32[M, N]:
+    m[i] = max[j](X[i, j])
+    E[i, j] = exp(X[i, j] - m[i])
+    P[i, j] = E[i, j] / sum[k](E[i, k])
+"""
+SMALL = """
+def small(a: f32[N], b: f32[N], c: f32[N]) -> Y: f32[N]:
+    Y[i] = a[i] * b[i] + c[i]
+"""
+
+
+def start() -> list[Facts]:
+    """Seconds that the interpreter needs for an import or a command, less what it needs anyway."""
+    python = sys.executable
+    rows = []
+    for name, command, base in (
+        ("import tcomp, beyond NumPy", ["-c", "import numpy, tcomp"], ["-c", "import numpy"]),
+        ("tcomp --help", ["-m", "tcomp", "--help"], None),
+    ):
+        times, bases = [], []
+        for _ in range(15):
+            times.append(_process([python, *command]))
+            bases.append(_process([python, *base]) if base else 0.0)
+        over = sorted(t - b for t, b in zip(times, bases, strict=True))
+        rows.append(_row(name, max(over[0], 0.0), max(_median(over), 0.0)))
+    return rows
+
+
+def compilation() -> list[Facts]:
+    """Seconds from program text to the first result."""
+    with tempfile.TemporaryDirectory() as folder:
+        uncached = [_child("first_result", TCOMP_CACHE_DIR=f"{folder}/{n}") for n in range(5)]
+        cached = [_child("first_result", TCOMP_CACHE_DIR=f"{folder}/0") for n in range(5)]
+    rows = []
+    for kind, runs in (("uncached", uncached), ("cached", cached)):
+        for phase in ("cold", "warm"):
+            values = [r[phase] for r in runs]
+            note = "LLVM loaded" if phase == "warm" else "first of the process"
+            rows.append(_row(f"text to result, {kind}, {note}", min(values), _median(values)))
+    return rows
+
+
+def first_result() -> Facts:
+    """In a fresh process: the first program, then a second one with everything loaded."""
+    import numpy as np
+
+    import tcomp
+
+    facts = {}
+    a = np.ones(64, np.float32)
+    for phase, text in (("cold", SMALL), ("warm", SMALL.replace("c[i]", "2 * c[i]"))):
+        begin = time.perf_counter()
+        tcomp.compile(text)(a, a, a)
+        facts[phase] = time.perf_counter() - begin
+    return facts
+
+
+def call() -> list[Facts]:
+    """Seconds of a call on three small arrays; the kernel itself takes some nanoseconds."""
+    return _rows(_child("call_child", threads=1))
+
+
+def call_child() -> Facts:
+    import numpy as np
+
+    import tcomp
+
+    f = tcomp.compile(SMALL, threads=1)
+    a, b, c = (np.ones(16, np.float32) for _ in range(3))
+    out = f(a, b, c)
+    return _timed(
+        ("call, 3 arrays of 16, fresh result", lambda: f(a, b, c)),
+        ("call, 3 arrays of 16, into out", lambda: f(a, b, c, out=out)),
+        ("NumPy a * b + c on the same", lambda: a * b + c),
+    )
+
+
+def matmul() -> list[Facts]:
+    """1024 x 1024 x 1024 in f32."""
+    return [r for t in _thread_counts() for r in _rows(_child("matmul_child", threads=t))]
+
+
+def matmul_child() -> Facts:
+    import numpy as np
+
+    import tcomp
+
+    rng = np.random.default_rng(0)
+    A, B = (rng.standard_normal((1024, 1024)).astype(np.float32) for _ in range(2))
+    f = tcomp.compile(MATMUL)
+    return _against_numpy(
+        "matmul 1024^3", f, (A, B), lambda: A @ B, lambda o: np.matmul(A, B, out=o)
+    )
+
+
+def chain() -> list[Facts]:
+    """tanh(a * b + c) * sigmoid(a) on 16 M elements, f32."""
+    return [r for t in _thread_counts() for r in _rows(_child("chain_child", threads=t))]
+
+
+def chain_child() -> Facts:
+    import numpy as np
+
+    import tcomp
+
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.standard_normal(1 << 24).astype(np.float32) for _ in range(3))
+    f = tcomp.compile(CHAIN)
+    return _against_numpy(
+        "tanh(a*b+c)*sigmoid(a), 16 M", f, (a, b, c), lambda: np.tanh(a * b + c) / (1 + np.exp(-a))
+    )
+
+
+def softmax() -> list[Facts]:
+    """Softmax over the rows of 4096 x 1024 in f32."""
+    return [r for t in _thread_counts() for r in _rows(_child("softmax_child", threads=t))]
+
+
+def softmax_child() -> Facts:
+    import numpy as np
+
+    import tcomp
+
+    X = np.random.default_rng(0).standard_normal((4096, 1024)).astype(np.float32)
+
+    def peer() -> Any:
+        E = np.exp(X - X.max(axis=1, keepdims=True))
+        return E / E.sum(axis=1, keepdims=True)
+
+    return _against_numpy("softmax 4096 x 1024", tcomp.compile(SOFTMAX), (X,), peer)
+
+
+FIGURES: dict[str, Callable[[], list[Facts]]] = {
+    f.__name__: f for f in (start, compilation, call, matmul, chain, softmax)
+}
+CHILDREN = {
+    f.__name__: f for f in (first_result, call_child, matmul_child, chain_child, softmax_child)
+}
+
+
+def _against_numpy(
+    name: str, f: Any, arrays: tuple[Any, ...], peer: Any, peer_out: Any = None
+) -> Facts:
+    import numpy as np
+
+    threads = os.environ["TCOMP_NUM_THREADS"]
+    name = f"{name}, {threads} thread{'s' if threads != '1' else ''}"
+    ours, theirs = f(*arrays), peer()
+    gap = float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
+    if not gap < 1e-4:
+        sys.exit(f"{name}: results differ by {gap}")
+    contenders = [
+        (f"{name}: tcomp", lambda: f(*arrays)),
+        (f"{name}: tcomp, into out", lambda: f(*arrays, out=ours)),
+        (f"{name}: NumPy", peer),
+    ]
+    if peer_out is not None:
+        contenders.append((f"{name}: NumPy, into out", lambda: peer_out(theirs)))
+    return _timed(*contenders)
+
+
+def _timed(*contenders: tuple[str, Callable[[], object]]) -> Facts:
+    from tcomp.cli.timing import Contender, interleave
+
+    timings = interleave([Contender(n, c) for n, c in contenders])
+    return {"rows": [_row(t.name, t.best, t.median) for t in timings]}
+
+
+def _thread_counts() -> list[int]:
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return [1, 2] if cores > 1 else [1]
+
+
+def _row(name: str, best: float, median: float) -> Facts:
+    return {"name": name, "best": best, "median": median}
+
+
+def _rows(facts: Facts) -> list[Facts]:
+    rows: list[Facts] = facts["rows"]
+    return rows
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _process(command: list[str]) -> float:
+    begin = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begin
+
+
+def _child(name: str, threads: int = 1, **environment: str) -> Facts:
+    """Runs a function of this file in a process with that many threads and processors."""
+    environment |= {"TCOMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, __file__, "--child", name, str(threads)]
+    done = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE)
+    if done.returncode:
+        sys.exit(f"{name} failed")
+    facts: Facts = json.loads(done.stdout)
+    return facts
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[:1] == ["--child"]:
+        from tcomp.cli.timing import limit_threads
+
+        limit_threads(int(arguments[2]))
+        print(json.dumps(CHILDREN[arguments[1]]()))
+        return
+    as_json = "--json" in arguments
+    names = [a for a in arguments if a != "--json"] or list(FIGURES)
+    if unknown := [n for n in names if n not in FIGURES]:
+        sys.exit(f"no figure is called {unknown[0]}; there are {', '.join(FIGURES)}")
+    rows = []
+    for name in names:
+        for row in FIGURES[name]():
+            rows.append(row)
+            if not as_json:
+                print(f"{row['name']:58} {_show(row['best'])}  {_show(row['median'])}", flush=True)
+    if as_json:
+        print(json.dumps({"figures": rows}))
+
+
+def _show(value: float) -> str:
+    scale, unit = next(
+        ((s, u) for s, u in ((1, "s "), (1e-3, "ms"), (1e-6, "us")) if value >= s), (1e-9, "ns")
+    )
+    return f"{value / scale:8.3g} {unit}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
