@@ -1,0 +1,103 @@
+"""Contractions as machine code, between guard pages, against NumPy in float64."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tcomp import schedule
+from tcomp.codegen.host import host_target
+from tcomp.ir.dtypes import DType, bf16, f16, f32, f64, i8, i32
+from tcomp.ir.plan import Group, Plan
+from tcomp.ir.tensor.nodes import Program
+from tcomp.target import Target
+from tests.compiled import Compiled
+from tests.guarded import guarded, requires_guards
+from tests.numerics.contractions import (
+    CONVOLUTIONS,
+    contraction,
+    contraction_reference,
+    convolution,
+    convolution_reference,
+    matmul,
+    matmul_reference,
+)
+from tests.unit.programs import random_inputs
+
+pytestmark = requires_guards
+
+
+def targets() -> list[Target]:
+    """This machine, and this machine with half its vectors and registers."""
+    host = host_target()
+    if host.vector_bits < 512:
+        return [host]
+    return [host, replace(host, vector_bits=256, vector_registers=16)]
+
+
+def check(source: Program, expected: Any, inputs: dict[str, Any], tolerance: float = 1e-5) -> None:
+    for target in targets():
+        plan = Plan(source, tuple(Group((d,)) for d in source.definitions()))
+        module = schedule.lower(plan, schedule.analytical(plan, target, 2), target, 2)
+        kernel = Compiled(module, target, threads=2)
+        for edge in ("start", "end"):
+            result = source.results[0]
+            shape = tuple(int(n) for n in result.shape)
+            arrays = [guarded(inputs[t.name], edge, read_only=True) for t in source.inputs]
+            out = guarded(np.full(shape, 99, result.dtype.numpy), edge)
+            assert kernel(*arrays, out) == 0
+            if out.dtype.kind in "iu":
+                np.testing.assert_array_equal(out, expected)
+            else:
+                scale = float(np.max(np.abs(expected), initial=1.0))
+                got = out.astype(np.float64)
+                np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+SHAPES = [
+    (2, 4, 64), (13, 17, 11), (61, 67, 71), (64, 64, 64), (97, 33, 200), (15, 300, 5), (5, 7, 1031),
+    (130, 40, 128), (200, 257, 1024),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("layout", ["nn", "tn", "nt", "tt"])
+def test_matmul(shape: tuple[int, int, int], layout: str) -> None:
+    ta, tb = layout[0] == "t", layout[1] == "t"
+    source = matmul(*shape, ta, tb)
+    inputs = random_inputs(source)
+    check(source, matmul_reference(inputs, ta, tb), inputs)
+
+
+@pytest.mark.parametrize(
+    "dtype, sums", [(f64, f64), (bf16, f32), (f16, f32), (i8, i32), (i32, i32)]
+)
+def test_element_types(dtype: DType, sums: DType) -> None:
+    source = matmul(37, 53, 41, dtype=dtype, sums=sums)
+    inputs = random_inputs(source)
+    exact = np.int64 if sums is i32 else np.float64
+    expected = matmul_reference(inputs, False, False, exact)
+    check(source, expected, inputs, 1e-13 if sums is f64 else 1e-5)
+
+
+@pytest.mark.parametrize("shape, filters, stride, pad, dilation", CONVOLUTIONS)
+def test_convolutions(
+    shape: tuple[int, int, int, int], filters: tuple[int, int, int],
+    stride: int, pad: int, dilation: int,
+) -> None:  # fmt: skip
+    source = convolution(shape, filters, stride, pad, dilation)
+    inputs = random_inputs(source)
+    check(source, convolution_reference(inputs, stride, pad, dilation), inputs)
+
+
+@pytest.mark.parametrize(
+    "out, left, right",
+    [("abcd", "aebf", "dfce"), ("abcde", "efbad", "cf"), ("bqhd", "bhqk", "bkhd")],
+)
+def test_tensor_contractions(out: str, left: str, right: str) -> None:
+    source = contraction(out, left, right)
+    inputs = random_inputs(source)
+    check(source, contraction_reference(inputs, out, left, right), inputs)
