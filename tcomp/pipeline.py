@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tcomp.codegen.emit import Emitted
+    from tcomp.codegen.math.expand import Accuracy
     from tcomp.ir.loop.nodes import Module
     from tcomp.ir.plan import Plan
     from tcomp.ir.tensor.nodes import Program, Tensor
@@ -81,7 +82,8 @@ def build(program: Program, options: Options, constants: frozenset[str] = frozen
     analytical = schedule.analytical(plan, options.target, options.threads)  # without measuring
     traces = known_schedules(plan, analytical, options)  # what was measured to be better
     loops = schedule.lower(plan, traces, options.target, options.threads)  # vectors, tiles, threads
-    emitted = emit(loops, options.target)  # instructions; LLVM allocates registers
+    functions: Accuracy = "strict" if options.accuracy == "strict" else "standard"
+    emitted = emit(loops, options.target, functions)  # instructions; LLVM allocates registers
     return Stages(program, derivation, once, called, plan, traces, loops, emitted, options.target)
 
 

@@ -8,7 +8,7 @@ from tcomp.codegen.function import ZERO, FunctionEmitter
 from tcomp.codegen.layout import layout
 from tcomp.codegen.math.expand import Accuracy
 from tcomp.codegen.ssa import Declarations
-from tcomp.codegen.statements import STATUS_OFFSET, emit_block
+from tcomp.codegen.statements import STATUS, emit_block
 from tcomp.ir.loop.nodes import Function, Module
 from tcomp.target import Target
 
@@ -65,7 +65,7 @@ def _entry(entry: str, kernels: list[str], can_fail: bool) -> str:
     lines = [
         f"define i32 @{entry}(ptr %context, ptr %buffers, ptr %sizes, ptr %workspace) #0 {{",
         "entry:",
-        f"  %status = getelementptr i8, ptr %context, i64 {STATUS_OFFSET}",
+        f"  %status = {STATUS}",
         "  store i32 0, ptr %status, align 4",
     ]
     for number, kernel in enumerate(kernels):

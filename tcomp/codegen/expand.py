@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from tcomp.codegen.half import converts_halves, without_halves
 from tcomp.codegen.math import expand
 from tcomp.codegen.math.expand import Accuracy
 from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, rewrite
+from tcomp.target import Target
 
 
-def prepare(expr: Expr, accuracy: Accuracy = "standard") -> Expr:
+def prepare(expr: Expr, target: Target, accuracy: Accuracy = "standard") -> Expr:
     """The expression in operations that the emitter prints itself."""
-    return expand(rewrite(expr, _fold), accuracy)
+    primitive = expand(rewrite(expr, _fold), accuracy)
+    return primitive if converts_halves(target) else without_halves(primitive)
 
 
 def _fold(node: Expr) -> Expr | None:

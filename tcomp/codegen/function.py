@@ -66,7 +66,7 @@ class FunctionEmitter:
 
     def value(self, expr: Expr) -> Ssa:
         """Emits an expression; composite operations are expanded first."""
-        return self._emit(prepare(expr, self.accuracy))
+        return self._emit(prepare(expr, self.target, self.accuracy))
 
     def integer(self, index: Int) -> Ssa:
         return emit_integer(self, index)
@@ -200,7 +200,7 @@ class FunctionEmitter:
 
     def _argument(self, buffer: Buffer, number: int) -> Ssa:
         slot = self._at_entry(f"getelementptr ptr, ptr %buffers, i64 {number}", buffer)
-        return self._at_entry(f"load ptr, {slot.typed}, align 8", buffer)
+        return self._at_entry(f"load ptr, {slot.typed}", buffer)
 
     def _private(self, buffer: Buffer, offset: int) -> Ssa:
         scaled = self._at_entry(

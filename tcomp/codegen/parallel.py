@@ -106,7 +106,7 @@ def _call(emitter: FunctionEmitter, task: TaskEmitter, count: Ssa, grain: int) -
         builder.line(f"{slot} = getelementptr i8, ptr {closure}, i64 {offset}")
         builder.line(f"store {value.typed}, ptr {slot}, align {size(value.type)}")
     pool = f"%{builder.fresh('parallel')}"
-    builder.line(f"{pool} = load ptr, ptr %context, align 8")
+    builder.line(f"{pool} = load ptr, ptr %context")
     builder.line(
         f"call void {pool}(ptr %context, ptr @{task.builder.name}, ptr {closure}, "
         f"i64 {count}, i64 {max(1, grain)})"

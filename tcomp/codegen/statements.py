@@ -19,7 +19,8 @@ from tcomp.ir.loop.nodes import (
     Store,
 )
 
-STATUS_OFFSET = 20  # of `status` in the context: two pointers and the thread count come first
+# Where `status` is: in { ptr parallel, ptr pool, i32 threads, i32 status }.
+STATUS = "getelementptr { ptr, ptr, i32, i32 }, ptr %context, i64 0, i32 3"
 
 
 def emit_block(emitter: FunctionEmitter, body: tuple[Stmt, ...]) -> None:
@@ -198,7 +199,7 @@ def _emit_check(emitter: FunctionEmitter, ok: Expr, fault: int) -> None:
 
     def note() -> None:
         place = f"%{builder.fresh('status')}"
-        builder.line(f"{place} = getelementptr i8, ptr %context, i64 {STATUS_OFFSET}")
+        builder.line(f"{place} = {STATUS}")
         builder.line(f"store i32 {fault}, ptr {place}, align 4")
 
     builder.when(failed, note, likely=False)
