@@ -30,6 +30,7 @@ _TEMPORARY = ".writing"
 _STALE_SECONDS = 3600  # an unfinished write that old was killed
 _TOUCH_SECONDS = 3600  # a hit refreshes an entry's time at most that often
 _PRUNE_EVERY = 64  # writes of one process between looks at the folder's size
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _log = logging.getLogger("tcomp")
 
 
@@ -144,21 +145,24 @@ class Cache:
     def _read(self, path: Path) -> bytes | None:
         try:
             self._own_folder(create=False)
-            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            handle = os.open(path, _READ)
+            try:
+                info = os.fstat(handle)
+                if not stat.S_ISREG(info.st_mode) or not _is_private(info):
+                    raise PermissionError(f"{path} is not a file of this user's own")
+                with open(handle, "rb", closefd=False) as file:
+                    data = file.read()
+            finally:
+                os.close(handle)
+            if time.time() - info.st_mtime > _TOUCH_SECONDS:
+                with suppress(OSError):
+                    os.utime(path)
+            return data
         except FileNotFoundError:
             return None
         except OSError as cause:
             self._report(str(cause))
             return None
-        with open(handle, "rb") as file:
-            info = os.fstat(handle)
-            if not _is_private(info):
-                self._report(f"{path} is not this user's own")
-                return None
-            if time.time() - info.st_mtime > _TOUCH_SECONDS:
-                with suppress(OSError):
-                    os.utime(path)
-            return file.read()
 
     def _write(self, path: Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(_TEMPORARY, "", self.folder)  # mode 0600

@@ -139,7 +139,7 @@ class Harness:
         return set(owners.tolist())
 
     def nested(self, count):
-        data, owners, context, closure = self._closure(8 * count)
+        data, _owners, context, closure = self._closure(8 * count)
         self._nested(ctypes.byref(context), ctypes.byref(closure), count)
         assert (data == 1).all()
 
