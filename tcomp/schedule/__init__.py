@@ -3,6 +3,7 @@
 from tcomp.schedule.analytical import analytical
 from tcomp.schedule.complete import completed
 from tcomp.schedule.lower import lower
+from tcomp.schedule.space import Space, space
 from tcomp.schedule.trace import Trace
 
-__all__ = ["Trace", "analytical", "completed", "lower"]
+__all__ = ["Space", "Trace", "analytical", "completed", "lower", "space"]
