@@ -123,9 +123,9 @@ def _numpy(
     """NumPy as a contender, its code and how well it agrees; none where it has no form."""
     import numpy as np
 
-    from tcomp.cli.inputs import logical
     from tcomp.cli.timing import Contender
     from tcomp.interop.numpy_peer import PeerUnavailable, translate
+    from tcomp.ir.tensor.sampling import logical
 
     try:
         peer = translate(prepared.program)
@@ -148,7 +148,7 @@ def _difference(prepared: Prepared, ours: tuple[Any, ...], theirs: tuple[Any, ..
     """The largest difference between two lists of results, relative to each result's largest value."""
     import numpy as np
 
-    from tcomp.cli.inputs import logical_results
+    from tcomp.ir.tensor.sampling import logical_results
 
     worst = 0.0
     for a, b in zip(logical_results(prepared.program, ours), theirs, strict=True):

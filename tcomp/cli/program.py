@@ -47,7 +47,7 @@ class Prepared:
 
     def draw(self, seed: int, given: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """The arrays of all inputs: those given, the others at random."""
-        from tcomp.cli.inputs import draw_inputs
+        from tcomp.ir.tensor.sampling import draw_inputs
 
         return draw_inputs(self.program, seed, self.header.positive, given or {})
 

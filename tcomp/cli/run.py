@@ -105,7 +105,7 @@ def run(
 def check_facts(prepared: Prepared, arrays: dict[str, Any], results: tuple[Any, ...]) -> Any:
     """The comparison of results with the reference interpreter."""
     from tcomp.checking import compare
-    from tcomp.cli.inputs import logical
+    from tcomp.ir.tensor.sampling import logical
 
     report = compare(prepared.program, logical(prepared.program, arrays), results)
     return {

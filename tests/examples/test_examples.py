@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from references import CASES
 
-from tcomp.cli.inputs import draw_inputs
 from tcomp.cli.options import ProgramOptions
 from tcomp.cli.program import prepare
 from tcomp.interop.numpy_peer import translate
 from tcomp.ir.tensor.interpreter import interpret
+from tcomp.ir.tensor.sampling import draw_inputs
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
