@@ -18,6 +18,7 @@ import numpy as np
 LARGE = 1 << 20  # results from this size on are made here, smaller ones by NumPy
 KEPT_BYTES = 512 << 20  # freed memory that is kept at most
 _HUGE_PAGE = 2 << 20
+_SMALL_STEP = 1 << 16
 
 
 class Block:
@@ -117,8 +118,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 
 def size_class(nbytes: int) -> int:
     """What a request is rounded up to: whole pages, with at most an eighth of waste above 16 MB."""
-    step = 1 << 16 if nbytes < LARGE else max(_HUGE_PAGE, 1 << max(0, nbytes.bit_length() - 4))
-    return max(1, -(-nbytes // step)) * step
+    small = max(1, -(-nbytes // _SMALL_STEP)) * _SMALL_STEP
+    if small < LARGE:
+        return small
+    step = max(_HUGE_PAGE, 1 << (nbytes.bit_length() - 4))
+    return -(-nbytes // step) * step
 
 
 def _anonymous(nbytes: int) -> mmap.mmap:
