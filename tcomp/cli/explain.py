@@ -32,9 +32,13 @@ def command(file: Path, stage: str | None, as_json: bool, **keywords: Any) -> No
 
     prepared = prepare(collect(file, keywords))
     function = prepared.compile()
-    text = function.dump(stage) if stage else str(function.explain())
+    if stage:
+        text = function.dump(stage)
+        facts = {"program": prepared.name, stage: text}
+    else:
+        explanation = function.explain()
+        text, facts = str(explanation), explanation.to_json()
     if as_json:
-        facts = {"program": prepared.name, "sizes": prepared.sizes, stage or "explanation": text}
-        output.print_json(facts)
+        output.print_json({**facts, "sizes": prepared.sizes})
     else:
         click.echo(text.rstrip("\n"))

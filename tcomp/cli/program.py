@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tcomp.compiled import Compiled
+    from tcomp.ir.dtypes import DType
     from tcomp.ir.tensor.nodes import Program, Tensor
+    from tcomp.lang import Signature
 
     Array = np.ndarray[Any, Any]
 
@@ -88,16 +90,19 @@ def load_arrays(files: Mapping[str, Path]) -> dict[str, Array]:
     return arrays
 
 
-def _generics(signature: Any, given: Mapping[str, Array]) -> dict[str, Any]:
+def _generics(signature: Signature, given: Mapping[str, Array]) -> dict[str, DType]:
     """Concrete types for `float` and `int`: those of the given arrays, else f32 and i32."""
-    from tcomp.ir import dtypes
+    from tcomp.ir.dtypes import from_numpy
 
-    generics = {"float": dtypes.f32, "int": dtypes.i32}
-    for each in signature.inputs:
-        generic = str(each.dtype)
-        if generic in generics and each.name in given:
-            generics[generic] = dtypes.from_numpy(given[each.name].dtype)
-    return generics
+    types = {}
+    for name, array in given.items():
+        try:
+            types[name] = from_numpy(array.dtype)
+        except KeyError:
+            raise BindingError(
+                f"{name}: tcomp has no element type for {array.dtype}", code="TC071"
+            ) from None
+    return signature.bind_generics(types)
 
 
 def _sizes(

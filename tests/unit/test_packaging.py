@@ -63,3 +63,9 @@ def test_readme_commands_are_those_that_ci_and_tests_use():
     commands = re.findall(r"^    (python3 tools/\S+\.py)$", readme, re.MULTILINE)
     assert commands[:2] == ["python3 tools/start.py", "python3 tools/test.py"]
     assert "python3 tools/test.py" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_the_settings_page_is_up_to_date():
+    from tcomp import config
+
+    assert config.table() in (ROOT / "docs" / "settings.md").read_text()
