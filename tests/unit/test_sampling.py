@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tcomp.cli.header import read_header
-from tcomp.cli.inputs import draw_inputs, position_ranges
 from tcomp.ir.dtypes import boolean, f32, i4, i32, i64, u8
 from tcomp.ir.integer import ZERO, Int, Iter, Value
 from tcomp.ir.tensor.nodes import (
@@ -18,6 +17,7 @@ from tcomp.ir.tensor.nodes import (
     Reduce,
     Tensor,
 )
+from tcomp.ir.tensor.sampling import draw_inputs, position_ranges
 
 
 def tensor(name, dtype, *shape):
