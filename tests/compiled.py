@@ -7,6 +7,7 @@ numbers out in turn, so that outlined loops are exercised without threads.
 from __future__ import annotations
 
 import ctypes
+from functools import partial
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -74,7 +75,11 @@ class Compiled:
         self._workspace = np.full(width, 0xA5, np.uint8)
 
     def __call__(self, *arrays):
+        return self.prepared(*arrays)()
+
+    def prepared(self, *arrays):
+        """The call as a function without arguments, for repeated calls."""
         buffers = (ctypes.c_void_p * max(1, len(arrays)))(*[a.ctypes.data for a in arrays])
         context = Context(self._pool, None, self.threads, -1)
         workspace = -(-self._workspace.ctypes.data // 64) * 64
-        return self.entry(ctypes.byref(context), buffers, None, workspace)
+        return partial(self.entry, ctypes.byref(context), buffers, None, workspace)

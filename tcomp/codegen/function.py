@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from tcomp.codegen.conversions import cast
 from tcomp.codegen.expand import prepare
@@ -11,7 +11,7 @@ from tcomp.codegen.layout import Layout, Place
 from tcomp.codegen.math.expand import Accuracy
 from tcomp.codegen.memory import emit_gather, emit_load
 from tcomp.codegen.operations import emit_operation
-from tcomp.codegen.ssa import Declarations, FunctionBuilder, Ssa
+from tcomp.codegen.ssa import Declarations, FunctionBuilder, ScopeKind, Ssa
 from tcomp.codegen.types import literal, literals, memory, register, vector
 from tcomp.diagnostics import InternalError
 from tcomp.ir.dtypes import i32, i64
@@ -28,7 +28,6 @@ from tcomp.ir.loop.nodes import (
     LoopVar,
     Op,
     Shuffle,
-    postorder,
 )
 from tcomp.target import Target
 
@@ -85,14 +84,17 @@ class FunctionEmitter:
         name = "sext" if expr.dtype.is_signed else "zext"
         return self.builder.pure(f"{name} {value.typed} to i64", "i64", [value])
 
-    def _emit(self, root: Expr) -> Ssa:
-        done: dict[Expr, Ssa] = {}
-        for node in postorder(root):
+    def _emit(self, root: Expr, known: dict[Expr, Ssa] | None = None) -> Ssa:
+        """`known` are the sub-expressions that have values already; it gains no others."""
+        done = dict(known or {})
+        for node in needed(root, done):
             done[node] = self._node(node, done)
         return done[root]
 
     def _node(self, node: Expr, done: dict[Expr, Ssa]) -> Ssa:
         match node:
+            case Op("rarely"):
+                return self._rarely(node, done)
             case Op():
                 return emit_operation(self.builder, self.target, node, [done[a] for a in node.args])
             case Const(value, dtype, lanes):
@@ -110,6 +112,29 @@ class FunctionEmitter:
             case Shuffle(left, right, picks):
                 return self.shuffle(done[left], done[right], picks)
         raise InternalError(f"no code for {type(node).__name__}", code="TC099")
+
+    def _rarely(self, node: Op, done: dict[Expr, Ssa]) -> Ssa:
+        """A `where` whose first choice is computed in a branch that is skipped if no lane needs it."""
+        builder = self.builder
+        condition, usual = done[node.args[0]], done[node.args[2]]
+        held, rare = condition, builder.fresh("rare")
+        if node.lanes > 1:
+            reduction = f"llvm.vector.reduce.or.v{node.lanes}i1"
+            held = builder.call_exact(reduction, "i1", [condition])
+        skipped, join = builder.scope.block, builder.fresh("join")
+        with builder.inside(ScopeKind.BRANCH, rare) as branch:
+            chosen = self._emit(node.args[1], done)
+            text = f"select {condition.typed}, {chosen.typed}, {usual.typed}"
+            mixed = builder.pure(text, usual.type, [condition, chosen, usual])
+            builder.line(f"br label %{join}")
+        builder.line(f"br i1 {held}, label %{rare}, label %{join}, !prof !0")
+        builder.scope.lines.append(f"{rare}:")
+        builder.splice(branch)
+        builder.start_block(join)
+        result = Ssa(f"%{builder.fresh('v')}", usual.type, builder.scope)
+        paths = f"[ {mixed}, %{branch.block} ], [ {usual}, %{skipped} ]"
+        builder.line(f"{result} = phi {usual.type} {paths}")
+        return result
 
     def _int_value(self, node: IntValue) -> Ssa:
         """base + stride * lane in the widest type that it needs: i32 where the bounds allow."""
@@ -214,3 +239,22 @@ class FunctionEmitter:
         name = "%" + self.builder.fresh(buffer.name)
         self.builder.entry.append(f"  {name} = {text}")
         return Ssa(name, type_, self.builder.root)
+
+
+def needed(root: Expr, known: Container[Expr]) -> list[Expr]:
+    """Sub-expressions to emit, children first, but for those that only a rare path needs."""
+    order: list[Expr] = []
+    seen: set[Expr] = set()
+    stack = [(root, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen and node not in known:
+            seen.add(node)
+            stack.append((node, True))
+            children = node.children()
+            if isinstance(node, Op) and node.op == "rarely":
+                children = (children[0], children[2])
+            stack.extend((child, False) for child in reversed(children))
+    return order

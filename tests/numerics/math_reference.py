@@ -166,3 +166,28 @@ def ulp_error(result: Array, truth: Array) -> Array:
         np.isinf(result) & (np.abs(truth) >= float(info.max)) & (np.sign(result) == np.sign(truth))
     )
     return np.where(same | border, 0.0, np.where(both, error, np.inf)).astype(np.float64)
+
+
+def argument_samples(name: str, dtype: Any, count: int, seed: int = 0) -> tuple[Array, ...]:
+    """Arguments of a function of one or two operands; pairs include all pairs of special values."""
+    if name not in BINARY:
+        return (samples(name, dtype, count, seed),)
+    special = special_values(dtype)
+    left, right = (a.ravel() for a in np.meshgrid(special, special))
+    rng = np.random.default_rng(seed)
+    base = samples("", dtype, count // 2, seed)
+    other = rng.permutation(samples("", dtype, count // 2, seed + 1))
+    if name == "pow":
+        # Exponents for which x**y is neither 0 nor infinite, and small whole ones.
+        x = np.abs(2.0 ** rng.uniform(-20, 20, count // 2)).astype(dtype)
+        x[::2] = rng.uniform(0.5, 2, len(x[::2])).astype(dtype)
+        with np.errstate(all="ignore"):
+            limit = np.finfo(dtype).maxexp * 1.1 / np.log2(x.astype(np.float64))
+        y = (rng.uniform(-1, 1, len(x)) * np.clip(np.abs(limit), 0, 1e30)).astype(dtype)
+        whole = rng.uniform(-40, 40, len(x)).astype(int)
+        x, y = np.concatenate([x, -x]), np.concatenate([y, whole.astype(dtype)])
+        return np.concatenate([left, base, x]), np.concatenate([right, other, y])
+    return np.concatenate([left, base]), np.concatenate([right, other])
+
+
+BINARY = {"pow", "atan2"}

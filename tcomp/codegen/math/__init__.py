@@ -4,6 +4,6 @@
 (README of the family files: one file for each family of functions).
 """
 
-from tcomp.codegen.math.expand import expand
+from tcomp.codegen.math.expand import Accuracy, expand
 
-__all__ = ["expand"]
+__all__ = ["Accuracy", "expand"]

@@ -69,20 +69,12 @@ def _fmod_f64(a: Lanes, b: Lanes) -> Lanes:
 
 
 def _fmod_f64_far(a: Lanes, b: Lanes) -> Lanes:
-    """Steps by b times powers of two, 50 bits at a time from the greatest possible quotient downwards.
-
-    The power is applied to b where that is finite; a step whose multiple of b exceeds r changes nothing.
-    """
-    tiny = b < 2.0**-500
-    scaled_b = where(tiny, b * 2.0**500, b)
+    """From the greatest possible quotient, 2**2098, downwards, 50 bits at a time: steps by b times
+    powers of two. A multiple that overflows or exceeds r changes nothing."""
     r = a
-    for level, base in ((tiny, 500), (None, 0)):
-        for shift in range(1050, -1, -50):
-            multiple = scaled_b * 2.0**shift if shift < 1024 else scaled_b * 2.0**1000 * 2.0**50
-            usable = multiple <= r
-            stepped = _settle(_step(r, where(usable, multiple, 1.0)), multiple)
-            usable = usable if level is None else usable & level
-            r = where(usable, stepped, r)
-        scaled_b = b
-        del base
+    for shift in range(2050, -1, -50):
+        multiple = b
+        for part in (min(shift, 1000), min(max(shift - 1000, 0), 1000), max(shift - 2000, 0)):
+            multiple = multiple * 2.0**part if part else multiple
+        r = where(multiple <= r, _settle(_step(r, multiple), multiple), r)
     return r

@@ -180,8 +180,8 @@ def where(condition: Lanes, chosen: Operand, otherwise: Operand) -> Lanes:
 
 
 def rarely(condition: Lanes, chosen: Lanes, otherwise: Lanes) -> Lanes:
-    """`where`, with the promise that the condition hardly ever holds: `chosen` is costly."""
-    return where(condition, chosen, otherwise)
+    """`where`, for a condition that hardly ever holds: `chosen` is computed only if it does in a lane."""
+    return condition.apply("rarely", chosen, otherwise, dtype=chosen.dtype)
 
 
 def at_most(x: Lanes, bound: Operand) -> Lanes:

@@ -42,7 +42,7 @@ def _short_power(x: Lanes, exponent: float, longest: int) -> Lanes | None:
         return where(x.equals(-INFINITY), x.constant(INFINITY), (x + 0.0).sqrt())
     if exponent == 0:
         return x.constant(1.0)
-    if exponent != int(exponent) or not -1 <= exponent <= longest:
+    if not exponent.is_integer() or not -1 <= exponent <= longest:
         return None
     return 1.0 / x if exponent == -1 else _chain(x, int(exponent))
 

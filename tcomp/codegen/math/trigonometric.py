@@ -10,12 +10,13 @@ f32 works in f64 throughout, which makes it nearly correctly rounded at little c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tcomp.codegen.math.coefficients import COS_F64, COS_F64_SHORT, SIN_F64, SIN_F64_SHORT
 from tcomp.codegen.math.double_word import DoubleWord, fast_two_sum, two_sum
 from tcomp.codegen.math.exponential import nearest_integer
-from tcomp.codegen.math.lanes import Lanes, horner, rarely, where
+from tcomp.codegen.math.lanes import Lanes, horner, literal, rarely, where
 from tcomp.codegen.math.turns import fraction_of_turn, fraction_of_turn_f32
 from tcomp.ir.dtypes import f32, f64
 
@@ -54,28 +55,20 @@ def from_turns(high: Lanes, low: Lanes) -> Angle:
     return Angle(shifted.bits, product, error + rest.fma(HALF_PI[1], quarter_low * HALF_PI[0]))
 
 
-def reduce(x: Lanes) -> Angle:
-    """`x` is f64."""
-    near = reduce_moderate(x)
-    far = from_turns(*fraction_of_turn(x))
-    return _choose(abs(x) >= MODERATE, far, near)
+def reduce_far(x: Lanes) -> Angle:
+    return from_turns(*fraction_of_turn(x))
 
 
-def reduce_short(x: Lanes) -> Angle:
-    """`x` is f64 but has the value of an f32; 30 bits of r are enough, so `low` is dropped."""
+def reduce_moderate_short(x: Lanes) -> Angle:
+    """`x` is f64 but has the value of an f32, so 2**-60 is accuracy enough and `low` is dropped."""
     shifted, n = nearest_integer(x, TWO_OVER_PI)
     r = n.fma(-HALF_PI[1], n.fma(-HALF_PI[0], x))
-    zero = x.constant(0.0)
-    far = from_turns(fraction_of_turn_f32(x), zero)
-    return _choose(abs(x) >= MODERATE, far, Angle(shifted.bits, r, zero))
+    return Angle(shifted.bits, r, x.constant(0.0))
 
 
-def _choose(large: Lanes, far: Angle, near: Angle) -> Angle:
-    return Angle(
-        rarely(large, far.quadrant, near.quadrant),
-        rarely(large, far.high, near.high),
-        rarely(large, far.low, near.low),
-    )
+def reduce_far_short(x: Lanes) -> Angle:
+    shifted, n = nearest_integer(quarters := 4.0 * fraction_of_turn_f32(x))
+    return Angle(shifted.bits, (quarters - n) * HALF_PI[0], x.constant(0.0))
 
 
 def sine_and_cosine(angle: Angle) -> tuple[Lanes, Lanes]:
@@ -97,26 +90,57 @@ def sine_and_cosine_short(r: Lanes) -> tuple[Lanes, Lanes]:
     return sine, cosine
 
 
-def _in_f64(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
-    """(quadrant, sin r, cos r) in f64."""
-    if x.dtype is f32:
-        angle = reduce_short(x.to(f64))
-        return (angle.quadrant, *sine_and_cosine_short(angle.high))
-    angle = reduce(x)
-    return (angle.quadrant, *sine_and_cosine(angle))
+def sin(x: Lanes) -> Lanes:
+    return where(x.equals(0.0), x, _any_size(x, _sine(0)))
 
 
-def _turned(x: Lanes, quarter_turns: int) -> Lanes:
-    """sin(x + quarter_turns * pi/2)"""
-    quadrant, sine, cosine = _in_f64(x)
-    quadrant = quadrant + quarter_turns
-    chosen = where((quadrant & 1).equals(0), sine, cosine)
-    return (chosen.bits ^ ((quadrant & 2) << 62)).bits_as(f64).to(x.dtype)
+def cos(x: Lanes) -> Lanes:
+    return _any_size(x, _sine(1))
+
+
+def tan(x: Lanes) -> Lanes:
+    return where(x.equals(0.0), x, _any_size(x, _tangent))
 
 
 def tan_compensated(x: Lanes) -> Lanes:
     """f64: as `tan`, sine and cosine in two words each."""
-    angle = reduce(x)
+    return where(x.equals(0.0), x, _any_size(x, _tangent_compensated))
+
+
+def _any_size(x: Lanes, function: Callable[[Angle], Lanes]) -> Lanes:
+    """function(x), x reduced by whichever method its size asks for."""
+    if x.dtype is f32:
+        wide = x.to(f64)
+        near, far = reduce_moderate_short(wide), reduce_far_short(wide)
+    else:
+        near, far = reduce_moderate(x), reduce_far(x)
+    return rarely(abs(x) >= MODERATE, function(far).to(x.dtype), function(near).to(x.dtype))
+
+
+def _sine_and_cosine(angle: Angle) -> tuple[Lanes, Lanes]:
+    short = literal(angle.low) == 0.0
+    return sine_and_cosine_short(angle.high) if short else sine_and_cosine(angle)
+
+
+def _sine(quarter_turns: int) -> Callable[[Angle], Lanes]:
+    """The sine of an angle and some quarter turns."""
+
+    def apply(angle: Angle) -> Lanes:
+        sine, cosine = _sine_and_cosine(angle)
+        quadrant = angle.quadrant + quarter_turns
+        chosen = where((quadrant & 1).equals(0), sine, cosine)
+        return (chosen.bits ^ ((quadrant & 2) << 62)).bits_as(f64)
+
+    return apply
+
+
+def _tangent(angle: Angle) -> Lanes:
+    sine, cosine = _sine_and_cosine(angle)
+    even = (angle.quadrant & 1).equals(0)
+    return where(even, sine, cosine) / where(even, cosine, -sine)
+
+
+def _tangent_compensated(angle: Angle) -> Lanes:
     r, z = angle.high, angle.high * angle.high
     half = 0.5 * z
     sine = DoubleWord(*fast_two_sum(r, (z * r).fma(horner(z, SIN_F64), angle.low * (1.0 - half))))
@@ -126,20 +150,4 @@ def tan_compensated(x: Lanes) -> Lanes:
     even = (angle.quadrant & 1).equals(0)
     above = DoubleWord(where(even, sine.high, cosine.high), where(even, sine.low, cosine.low))
     below = DoubleWord(where(even, cosine.high, -sine.high), where(even, cosine.low, -sine.low))
-    return where(x.equals(0.0), x, (above / below).high)
-
-
-def sin(x: Lanes) -> Lanes:
-    result = _turned(x, 0)
-    return where(x.equals(0.0), x, result)
-
-
-def cos(x: Lanes) -> Lanes:
-    return _turned(x, 1)
-
-
-def tan(x: Lanes) -> Lanes:
-    quadrant, sine, cosine = _in_f64(x)
-    even = (quadrant & 1).equals(0)
-    ratio = where(even, sine, cosine) / where(even, cosine, -sine)
-    return where(x.equals(0.0), x, ratio.to(x.dtype))
+    return (above / below).high
