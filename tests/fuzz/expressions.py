@@ -82,7 +82,8 @@ class Maker:
         low, high = index.bounds()
         if index.is_constant or low is None or high is None:
             return self.literal(dtype)
-        return IndexValue(index, dtype), Facts(max(abs(low), abs(high)))
+        wraps = low < 0 and not dtype.is_signed and not dtype.is_float
+        return IndexValue(index, dtype), _INT if wraps else Facts(max(abs(low), abs(high)))
 
     def element(self, dtype: DType, scope: tuple[Iter, ...], depth: int = 0) -> tuple[Expr, Facts]:
         """An element of some tensor, converted to `dtype`."""
