@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from tcomp.diagnostics import InternalError
 from tcomp.ir.loop.nodes import Space, Stmt
 from tcomp.ir.plan import Group
-from tcomp.ir.tensor.nodes import Read, postorder
+from tcomp.ir.tensor.nodes import Expr, IndexValue, Read, postorder
 from tcomp.schedule.contraction.blocking import Blocking, choose
 from tcomp.schedule.contraction.dimensions import Scope
 from tcomp.schedule.contraction.geometry import survey
@@ -27,7 +27,31 @@ def match_group(group: Group) -> Contraction | None:
     if len(group.members) != 1 or group.shared:
         return None
     contraction = match(group.members[0])
-    return contraction if contraction is not None and worthwhile(contraction) else None
+    if contraction is None or not has_even_epilogue(contraction):
+        return None
+    return contraction if worthwhile(contraction) else None
+
+
+def has_even_epilogue(contraction: Contraction) -> bool:
+    """Whether what stands around the sum steps evenly along the last column, as vectors do.
+
+    `sum[k](A[i, k] * B[k, j]) + b[j//4]` does not, nor a gather by `ids[j]`: the general nest makes those.
+    """
+    column = contraction.columns[-1]
+    pending: list[Expr] = [contraction.definition.body]
+    seen: set[Expr] = {contraction.total}
+    while pending:
+        node = pending.pop()
+        if node is contraction.total:
+            continue
+        index = node.index if isinstance(node, Read) else ()
+        index = (node.index,) if isinstance(node, IndexValue) else index
+        if any(each.coefficient(column) is None for each in index):
+            return False
+        fresh = [child for child in node.children() if child not in seen]
+        seen.update(fresh)
+        pending.extend(fresh)
+    return True
 
 
 def worthwhile(contraction: Contraction) -> bool:
