@@ -6,12 +6,13 @@ from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.scatter import split_groups
+from tcomp.schedule.split import split_reductions
 
 
 def completed(plan: Plan) -> Plan:
-    """The plan that is scheduled: every scatter in a group of its own, and a copy for every result that is
-    an input, or that is a result already."""
-    program, groups = plan.program, list(split_groups(plan.groups))
+    """The plan that is scheduled: every scatter in a group of its own, long reductions in two steps, and a
+    copy for every result that is an input, or that is a result already."""
+    program, groups = plan.program, list(split_reductions(split_groups(plan.groups)))
     results: list[t.Tensor] = []
     for tensor in program.results:
         if tensor in program.inputs or tensor in results:
