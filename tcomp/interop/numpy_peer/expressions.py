@@ -6,9 +6,17 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tcomp.interop.numpy_peer.labelled import Labelled, PeerUnavailable, Space
+import numpy as np
+
+from tcomp.interop.numpy_peer.labelled import (
+    Labelled,
+    PeerUnavailable,
+    Space,
+    transposition,
+)
 from tcomp.interop.numpy_peer.reads import index_array, read
-from tcomp.interop.numpy_peer.sums import exact_float, factors, product_sum, scatter
+from tcomp.interop.numpy_peer.sums import exact_float, factors, narrow_read, product_sum, scatter
+from tcomp.ir.dtypes import f32, i64
 from tcomp.ir.tensor.nodes import Apply, Const, Expr, IndexValue, Read, Reduce, Tensor, postorder
 
 if TYPE_CHECKING:
@@ -81,13 +89,7 @@ class BodyTranslator:
             case Const(value, dtype):
                 return _constant(value, dtype)
             case IndexValue(index, dtype):
-                found = index_array(self, index)
-                code = f"{found.operand}.astype({numpy_type(dtype)})"
-                return (
-                    Labelled(code, found.iters)
-                    if found.iters
-                    else Labelled(f"{numpy_type(dtype)}({found.code})")
-                )
+                return _converted(index_array(self, index), dtype)
             case Read():
                 return read(self, expr)
             case Apply(op, args, dtype):
@@ -175,9 +177,25 @@ class BodyTranslator:
         exact = exact_float(node.body, present)
         if exact is None:
             return product_sum(self.space, inner, present)
-        wide = [Labelled(f"{o.operand}.astype({exact})", o.iters) for o in inner]
+        sources = [narrow_read(f) for f in factors(node.body)]
+        wide = [_astype(self.value(s), exact) for s in sources if s is not None]
         total = product_sum(self.space, wide, present)
         return Labelled(f"{total.operand}.astype({numpy_type(node.dtype)})", total.iters)
+
+
+def _converted(index: Labelled, dtype: DType) -> Labelled:
+    """An index as a number; `arange` already gives i64."""
+    if not index.iters:
+        return Labelled(f"{numpy_type(dtype)}({index.code})")
+    return index if dtype is i64 else _astype(index, numpy_type(dtype))
+
+
+def _astype(operand: Labelled, kind: str) -> Labelled:
+    if operand.origin is None:
+        return Labelled(f"{operand.operand}.astype({kind})", operand.iters)
+    code, iters = operand.origin
+    code = f"{code}.astype({kind})"
+    return Labelled(transposition(code, iters, operand.iters), operand.iters, origin=(code, iters))
 
 
 def _constant(value: float | int | bool, dtype: DType) -> Labelled:
@@ -186,7 +204,9 @@ def _constant(value: float | int | bool, dtype: DType) -> Labelled:
     if dtype.is_float and (math.isinf(value) or math.isnan(value)):
         text = {"inf": "np.inf", "-inf": "-np.inf"}.get(repr(float(value)), "np.nan")
         return Labelled(text, simple=not text.startswith("-"))
-    number = float(value) if dtype.is_float else int(value)
+    number: float = int(value)
+    if dtype.is_float:  # the shortest text that reads back as the same f32
+        number = float(str(np.float32(value))) if dtype is f32 else float(value)
     return Labelled(repr(number), simple=number >= 0)
 
 

@@ -23,21 +23,27 @@ def variable(it: Iter) -> str:
     return f"{it.name}_"
 
 
-def flipped(code: str) -> str:
-    """The transposed matrix; a matrix transposed twice is itself."""
-    return code.removesuffix(".T") if code.endswith(".T") else f"{code}.T"
+def transposition(code: str, iters: tuple[Iter, ...], order: tuple[Iter, ...]) -> str:
+    """An array with axes `iters` as a view with the same axes in another order."""
+    if order == iters:
+        return code
+    if len(iters) == 2:
+        return f"{code}.T"
+    return f"{code}.transpose({', '.join(str(iters.index(i)) for i in order)})"
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """NumPy code whose value has one axis for each of `iters`, in the space's order.
 
-    `simple` code needs no parentheses when something is appended to it.
+    `simple` code needs no parentheses when something is appended to it. `origin` is the code and order of
+    axes before a transposition, for those who want another order still.
     """
 
     code: str
     iters: tuple[Iter, ...] = ()
     simple: bool = True
+    origin: tuple[str, tuple[Iter, ...]] | None = None
 
     @property
     def operand(self) -> str:
@@ -84,7 +90,4 @@ class Space:
         order = self.sorted(iters)
         if order == iters:
             return Labelled(code, iters)
-        if len(iters) == 2:
-            return Labelled(flipped(code), order)
-        permutation = ", ".join(str(iters.index(i)) for i in order)
-        return Labelled(f"{code}.transpose({permutation})", order)
+        return Labelled(transposition(code, iters, order), order, origin=(code, iters))

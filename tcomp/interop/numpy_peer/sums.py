@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tcomp.interop.numpy_peer.labelled import Labelled, PeerUnavailable, Space, flipped
-from tcomp.ir.dtypes import DType
+from tcomp.interop.numpy_peer.labelled import Labelled, PeerUnavailable, Space, transposition
 from tcomp.ir.integer import Iter
 from tcomp.ir.tensor.nodes import Apply, Const, Expr, IndexValue, Read, Reduce
 
@@ -31,6 +30,8 @@ def product_sum(space: Space, operands: list[Labelled], reduced: tuple[Iter, ...
     """The sum of a product of at least two arrays of one type over `reduced`."""
     if len(operands) == 2:
         matrix = _matrix_product(space, operands[0], operands[1], reduced)
+        if matrix is None:
+            matrix = _tensordot(space, operands[0], operands[1], reduced)
         if matrix is not None:
             return matrix
     order = space.sorted(i for o in operands for i in o.iters)
@@ -41,7 +42,9 @@ def product_sum(space: Space, operands: list[Labelled], reduced: tuple[Iter, ...
     spec = ",".join("".join(letters[i] for i in o.iters) for o in operands)
     target = "".join(letters[i] for i in result)
     arrays = ", ".join(o.code for o in operands)
-    return Labelled(f'np.einsum("{spec}->{target}", {arrays}, optimize=True)', result)
+    order_found = "True" if len(operands) == 2 else "'optimal'"
+    code = f"np.einsum('{spec}->{target}', {arrays}, optimize={order_found})"
+    return Labelled(code, result)
 
 
 def _matrix_product(
@@ -72,12 +75,22 @@ def _matrix_product(
 
 
 def _ordered(operand: Labelled, wanted: tuple[Iter, ...]) -> str:
-    if operand.iters == wanted:
-        return operand.operand
-    if len(wanted) == 2:
-        return flipped(operand.operand)
-    permutation = ", ".join(str(operand.iters.index(i)) for i in wanted)
-    return f"{operand.operand}.transpose({permutation})"
+    if operand.origin is not None:
+        return transposition(*operand.origin, wanted)
+    return transposition(operand.operand, operand.iters, wanted)
+
+
+def _tensordot(
+    space: Space, left: Labelled, right: Labelled, reduced: tuple[Iter, ...]
+) -> Labelled | None:
+    """Any number of rows, columns and summed axes, but no batch: one matrix product, reshaped."""
+    both = set(left.iters) & set(right.iters)
+    if both != set(reduced):
+        return None
+    sides = [o.origin or (o.operand, o.iters) for o in (left, right)]
+    axes = ", ".join(f"({', '.join(str(i.index(r)) for r in reduced)},)" for _, i in sides)
+    result = tuple(i for _, iters in sides for i in iters if i not in reduced)
+    return space.transposed(f"np.tensordot({sides[0][0]}, {sides[1][0]}, ({axes}))", result)
 
 
 def exact_float(body: Expr, reduced: tuple[Iter, ...]) -> str | None:
@@ -89,25 +102,28 @@ def exact_float(body: Expr, reduced: tuple[Iter, ...]) -> str | None:
     for it in reduced:
         bound *= max(1, int(it.extent))
     for factor in pair:
-        narrow = _narrow_source(factor)
-        if narrow is None:
+        source = narrow_read(factor)
+        if source is None:
             return None
-        bound <<= narrow.bits - (1 if narrow.is_signed else 0)
+        bound <<= source.dtype.bits - (1 if source.dtype.is_signed else 0)
     if bound >= 1 << 31:  # would wrap
         return None
     return "np.float32" if bound < 1 << 24 else "np.float64"
 
 
-def _narrow_source(factor: Expr) -> DType | None:
+def narrow_read(factor: Expr) -> Read | None:
+    """The read of a narrow integer tensor below widening conversions."""
     while isinstance(factor, Apply) and factor.op == "cast":
         factor = factor.args[0]
-    source = factor.dtype
-    return source if isinstance(factor, Read) and source.is_integer and source.bits <= 16 else None
+    narrow = factor.dtype.is_integer and factor.dtype.bits <= 16
+    return factor if isinstance(factor, Read) and narrow else None
 
 
 def scatter(translator: Translator, node: Reduce) -> Labelled | None:
     """sum[n](where(x[n] == b, v[n, ...], 0)) as `bincount` or `add.at`; None for anything else."""
     body = node.body
+    while isinstance(body, Apply) and body.op == "cast" and body.args[0].dtype.is_integer:
+        body = body.args[0]
     if node.op != "sum" or not (isinstance(body, Apply) and body.op == "where"):
         return None
     condition, value, zero = body.args
