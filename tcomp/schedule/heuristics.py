@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from tcomp.ir.integer import Iter
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
-from tcomp.schedule.access import Profile, profile
+from tcomp.schedule.access import Access, Profile, profile
 from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
 from tcomp.schedule.nest import reductions_of
+from tcomp.schedule.transpose import LEAST_STRIDE
 from tcomp.target import Target
 
 PARALLEL_CYCLES = 300_000  # about 100 us: below that waking a thread costs more than it gains
@@ -75,10 +76,24 @@ class _Member:
             return self.profile.work + sum(a.trips for a in self.profile.accesses)
         total = self.profile.work
         for access in self.profile.accesses:
-            total += access.trips * _lane_cost(access.step(it), lanes)
+            crossed = self.crossing(access, it, lanes) is not None
+            cost = 1.0 + lanes.bit_length() if crossed else _lane_cost(access.step(it), lanes)
+            total += access.trips * cost
         extent = int(it.extent)
         steps = -(-extent // lanes)
         return total * steps / extent
+
+    def crossing(self, access: Access, it: Iter, lanes: int) -> int | None:
+        """The own iterator along which a read that strides along `it` is contiguous: together they cross
+        squares of memory, which `schedule.transpose` exchanges in registers."""
+        step = access.step(it)
+        if step is None or abs(step) < LEAST_STRIDE or access.guarded or self.reductions:
+            return None
+        for k in self.own:
+            other = self.definition.iters[k]
+            if other is not it and access.step(other) == 1 and int(other.extent) >= lanes:
+                return k
+        return None
 
     # -- decisions ---------------------------------------------------------------------------------
 
@@ -111,7 +126,14 @@ class _Member:
         looped = any(not c.unrolled for c in map(self._scalar_reduction, self.reductions))
         wanted = 4 if looped or self.profile.work < 12 else 2 if self.profile.work < 40 else 1
         tile[vector] = _tile(int(iters[vector].extent), lanes, wanted)
-        if looped:
+        across = {
+            k
+            for access in self.profile.reads
+            if (k := self.crossing(access, iters[vector], lanes)) is not None
+        }
+        if len(across) == 1:
+            tile[vector], tile[across.pop()] = 1, lanes
+        elif looped:
             self._jam(vector, tile, order)
         return MemberChoice(
             tuple(order),

@@ -15,6 +15,7 @@ from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.rewriting import substitute_block
 from tcomp.schedule.storage import Placement
 from tcomp.schedule.tiles import Tiles, loops_over, wrap
+from tcomp.schedule.transpose import transpose_squares
 from tcomp.schedule.vectorize import vectorize_block
 
 
@@ -49,7 +50,9 @@ def member_nest(
     for point, value in zip(spread, values, strict=True):
         address = placement.address([point.position[it] for it in definition.iters])
         block.append(Store(placement.buffer, address, value))
-    return wrap(loops, block if lane is None else lanes_filled(block, lane, choice.lanes))
+    if lane is None:
+        return wrap(loops, block)
+    return wrap(loops, transpose_squares(lanes_filled(block, lane, choice.lanes)))
 
 
 def member_local(
