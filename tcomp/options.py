@@ -31,9 +31,9 @@ class Options:
     def target(self) -> Target:
         """The processor that code is made for."""
         if self.target_name == "native":
-            from tcomp.codegen.host import host_target
+            from tcomp.runtime.processor import native_target
 
-            return host_target()
+            return native_target()
         from tcomp.codegen.named import target_named
 
         return target_named(self.target_name)

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tcomp.cores import usable_cores
 from tcomp.target import Target
 
 _CPU = Path("/sys/devices/system/cpu/cpu0/cache")
-_CGROUP = Path("/sys/fs/cgroup")
 _TYPICAL = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}  # where the system does not tell
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """What LLVM says of the host: target triple, name of the processor, feature string."""
+
+    triple: str
+    cpu: str
+    features: str
 
 
 @cache
 def host_target() -> Target:
     """The machine that runs this process, with every instruction set extension it has."""
+    return target_of(probe())
+
+
+def probe() -> Processor:
+    """Asks LLVM what this machine is."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features().flatten()
-    triple = llvm.get_process_triple()
-    bits, registers = vector_registers(triple, features)
+    return Processor(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
+
+
+def target_of(processor: Processor) -> Target:
+    """The host's target record: the processor with this machine's caches and usable cores."""
+    bits, registers = vector_registers(processor.triple, processor.features)
     caches = _caches()
     return Target(
-        triple=triple,
-        cpu=llvm.get_host_cpu_name(),
-        features=features,
+        triple=processor.triple,
+        cpu=processor.cpu,
+        features=processor.features,
         vector_bits=bits,
         vector_registers=registers,
-        has_fma=_has_fma(triple, features),
+        has_fma=_has_fma(processor.triple, processor.features),
         l1=caches[1],
         l2=caches[2],
         l3=caches[3],
@@ -50,29 +68,6 @@ def _has_fma(triple: str, features: str) -> bool:
     if triple.startswith(("x86_64", "i686")):
         return "+fma" in features.split(",")
     return triple.startswith(("aarch64", "arm64", "riscv64", "powerpc64", "s390x"))
-
-
-def usable_cores() -> int:
-    """Cores that affinity and the container's quota allow this process, at least 1."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    count = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota = _quota()
-    return max(1, count if quota is None else min(count, round(quota)))
-
-
-def _quota() -> float | None:
-    """CPUs granted by the control group, version 2 or 1; None where there is no limit."""
-    try:
-        limit, period = (_CGROUP / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            limit = (_CGROUP / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (_CGROUP / "cpu/cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
-    if limit == "max" or int(limit) <= 0:
-        return None
-    return int(limit) / int(period)
 
 
 def _caches() -> dict[int, int]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import platform
 import random
 import stat
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -15,7 +18,9 @@ import runtime_kernels as kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tcomp.codegen.host import host_target
 from tcomp.runtime import cache as caching
+from tcomp.runtime import processor
 from tcomp.runtime.artifact import Argument, Artifact, DamagedArtifact
 from tcomp.runtime.cache import Cache
 from tcomp.runtime.kernel import load
@@ -276,3 +281,41 @@ def test_digest_sees_values_not_layout():
     assert caching.digest(a) == caching.digest(np.asfortranarray(a)) == caching.digest(a.copy())
     others = [a.T, a.reshape(4, 3), a.view(np.int32), a + 1, -a, np.zeros((0, 4), np.float32)]
     assert len({caching.digest(x) for x in [a, *others]}) == 7
+
+
+# -- the host ------------------------------------------------------------------------------------------
+
+
+def test_host_from_the_cache_is_the_host(tmp_path, monkeypatch):
+    monkeypatch.setenv("TCOMP_CACHE_DIR", str(tmp_path / "mine"))
+    for _ in range(2):
+        processor.native_target.cache_clear()
+        assert processor.native_target() == host_target()
+
+
+def test_warm_start_needs_no_llvm(tmp_path):
+    text = (
+        "import sys, runtime_kernels\n"
+        "from tcomp.runtime.processor import native_target\n"
+        "from tcomp.runtime import cache\n"
+        "from tcomp.runtime.kernel import load\n"
+        "native_target()\n"
+        "artifact = cache.default().get('k') or runtime_kernels.add((3,))\n"
+        "cache.default().put('k', artifact)\n"
+        "import numpy as np\n"
+        "assert (load(artifact, 2)(*np.ones((2, 3), 'f4')) == 2).all()\n"
+        "print('llvmlite.binding' in sys.modules)\n"
+    )
+    paths = [os.path.dirname(__file__), *sys.path]
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(paths), "TCOMP_CACHE_DIR": str(tmp_path / "c"),
+    }  # fmt: skip
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", text],
+            env=environment, capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        for _ in range(2)
+    ]  # fmt: skip
+    linux = sys.platform.startswith("linux") and platform.machine() == "x86_64"
+    assert runs == ["True", "False" if linux else "True"]

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import runtime_kernels as kernels
 
+from tcomp.cores import cgroup_quota, usable_cores
 from tcomp.runtime import pool, pool_ir
 from tcomp.runtime.jit import compile_support, load_object
 from tcomp.runtime.kernel import Context, load
-from tcomp.runtime.threads import available_cores, cgroup_quota, default_threads
+from tcomp.runtime.threads import default_threads
 
 # A task that adds 1 to each element of its range and notes its worker, and regions of it, nested ones too.
 TASKS = """
@@ -217,7 +218,7 @@ def test_regions_from_many_threads(harness):
 
 
 def test_more_threads_than_cores(kind):
-    crowd = Harness(kind, 4 * available_cores() + 3)
+    crowd = Harness(kind, 4 * usable_cores() + 3)
     for _ in range(5):
         crowd.region(5000, 1, 3)
 
@@ -347,7 +348,7 @@ def test_affinity_counts():
         pytest.skip("no affinity")
     done = run_python(
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from tcomp.runtime.threads import available_cores; print(available_cores())"
+        "from tcomp.cores import usable_cores; print(usable_cores())"
     )
     assert done.stdout.strip() == "1", done.stderr
 
