@@ -15,7 +15,7 @@ from tcomp.ir.loop.interpreter import interpret as run_loops
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor.nodes import Const, Definition, Program
 from tcomp.schedule.contraction import KIND, match
-from tcomp.schedule.contraction.blocking import DIRECT, PRIVATE, SHARED, Blocking
+from tcomp.schedule.contraction.blocking import DIRECT, OUTER, PRIVATE, SHARED, Blocking
 from tcomp.schedule.contraction.cost import register_tile
 from tcomp.schedule.trace import Trace, trace
 from tcomp.target import Target
@@ -79,7 +79,7 @@ def blocking(source: Program, **changes: int) -> Trace:
     assert found is not None
     inner = int(np.prod([int(it.extent) for it in found.inner]))
     values = {
-        "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
+        "form": OUTER, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
         "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1,
     } | changes  # fmt: skip
     values["depth"] = min(values["depth"], inner)

@@ -15,23 +15,28 @@ from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.tasks import RowPanels
 
+OUTER, DOT = 0, 1  # vectors run along columns, or along inner
 DIRECT, PRIVATE, SHARED = 0, 1, 2  # an operand as it lies, packed by each task, packed once for all
 
 _PARALLEL_COST = 100_000.0  # vector multiplications below which threads cost more than they give
 _SHARED_BYTES = 32 << 20  # of packed right that is kept for a whole call
-_STREAM_DEPTH = 64  # inner positions at a time of a right that is read where it lies, from afar
+_DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
+_DOT_TILE = 16  # sums of a tile of dot products
+_DIRECT_ROWS = 32  # rows up to which a right from afar is not worth packing
 
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
     """The decisions of a contraction's schedule.
 
-    A tile is at most `tile_rows` rows of `tile_vectors` vectors. A task makes `task_panels` panels of
+    A tile is at most `tile_rows` rows of `tile_vectors` vectors of columns (of the form OUTER) or columns
+    (of the form DOT). A task makes `task_panels` panels of
     rows times `task_columns` columns, `depth` positions of inner at a time, `unroll` of them unrolled.
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
     `task_columns` is a whole number of runs and divides the columns.
     """
 
+    form: int
     tile_rows: int
     tile_vectors: int
     unroll: int
@@ -45,6 +50,8 @@ class Blocking:
 
 def choose(g: Geometry, threads: int) -> Blocking:
     """The analytical choice."""
+    if prefers_dots(g):
+        return _choose_dots(g, threads)
     registers = g.scope.target.vector_registers
     rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, g.lanes, registers)
     panels = RowPanels.of(g.rows.extent, rows)
@@ -58,8 +65,19 @@ def choose(g: Geometry, threads: int) -> Blocking:
     width = vectors * g.lanes
     depth = _depth(g, width, left, right, unroll)
     task_panels, task_columns = _task(g, panels, vectors, depth, left, right, threads)
+    if depth < g.inner and right == DIRECT:
+        vectors, unroll = (min(vectors, 2), 8) if depth == 8 else (vectors, unroll)
     return Blocking(
-        rows, vectors, unroll, depth, task_panels, task_columns, left, right, int(threads > 1)
+        OUTER,
+        rows,
+        vectors,
+        unroll,
+        depth,
+        task_panels,
+        task_columns,
+        left,
+        right,
+        int(threads > 1),
     )
 
 
@@ -76,7 +94,7 @@ def _right(g: Geometry, threads: int) -> int:
     """Right as it lies for few rows or a small matrix; packed otherwise."""
     affine = g.right.is_affine_along(g.columns)
     size = g.inner * g.columns.extent * g.dtype.bytes
-    near = g.rows.extent <= 48 or size <= g.scope.target.l2 // 2
+    near = g.rows.extent <= _DIRECT_ROWS or size <= g.scope.target.l2 // 2
     if near and affine and g.right.is_plain() and g.right.step_own() == 1:
         return DIRECT
     if not affine or g.batch.extent >= 2 * threads or size * g.spread.extent > _SHARED_BYTES:
@@ -96,7 +114,8 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
     if right == PRIVATE:
         room = min(room, int(0.9 * l2) // min(g.columns.extent, 512))
     if right == DIRECT and g.inner * g.columns.extent > l2 and g.columns.extent > 8 * width:
-        room = _STREAM_DEPTH  # few pages at a time (16x4096x1024: 45 GFLOP/s, with it 65)
+        # Rows of right are streams: few at a time (1x4096x4096: 9.0 ms, by 8 rows 2.6 ms).
+        room = 8 if g.rows.extent <= 8 else 32 if g.rows.extent <= 16 else 64
     if not g.holds_sums() or g.inner <= room:
         return g.inner
     unit = unroll
@@ -111,6 +130,38 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
 def _unit(unit: int, lanes: int, dimensions: int) -> int:
     """What blocks of inner must be whole multiples of: steps of the first dimension, or vectors."""
     return unit if dimensions > 1 else lanes
+
+
+# -- dot products ------------------------------------------------------------------------------------
+
+
+def prefers_dots(g: Geometry) -> bool:
+    """Whether vectors run along inner: both sides are contiguous there, and rows too few to pack right."""
+    last = g.left.inner[-1], g.right.inner[-1]
+    return (
+        g.rows.extent <= _DOT_ROWS
+        and not g.right.runs_along_own()
+        and g.right.step_inner() == 1
+        and g.left.step_inner() <= 1
+        and min(d.extent for d in last) >= g.lanes
+        and g.left.is_affine_along(g.rows)
+        and g.right.is_affine_along(g.columns)
+    )
+
+
+def _choose_dots(g: Geometry, threads: int) -> Blocking:
+    """Few rows, all in one tile; columns shared out over threads."""
+    panels = RowPanels.of(g.rows.extent, _DOT_ROWS)
+    columns = max(1, min(_DOT_TILE // panels.tallest, 4, g.columns.extent))
+    unroll = 2 if panels.tallest * columns < 8 else 1
+    work = g.contraction.multiplications / g.lanes
+    parallel = threads > 1 and work >= _PARALLEL_COST
+    share = ceil(ceil(g.columns.extent / columns) / (4 * threads)) if parallel else 0
+    task_columns = share * columns or g.columns.extent
+    return Blocking(
+        DOT, panels.tallest, columns, unroll, g.inner, panels.count, task_columns, DIRECT, DIRECT,
+        int(parallel),
+    )  # fmt: skip
 
 
 # -- tasks -------------------------------------------------------------------------------------------

@@ -7,12 +7,13 @@ from dataclasses import asdict, fields
 from tcomp.diagnostics import InternalError
 from tcomp.ir.loop.nodes import Space, Stmt
 from tcomp.ir.plan import Group
-from tcomp.ir.tensor.nodes import Expr, IndexValue, Read, postorder
-from tcomp.schedule.contraction.blocking import Blocking, choose
+from tcomp.ir.tensor.nodes import Read, postorder
+from tcomp.schedule.contraction.blocking import DOT, Blocking, choose, prefers_dots
 from tcomp.schedule.contraction.dimensions import Scope
-from tcomp.schedule.contraction.geometry import survey
+from tcomp.schedule.contraction.dot_product import DotProductNest
+from tcomp.schedule.contraction.geometry import Geometry, survey
 from tcomp.schedule.contraction.match import Contraction, match
-from tcomp.schedule.contraction.nest import tile_nest
+from tcomp.schedule.contraction.outer_product import OuterProductNest
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.naming import Names
 from tcomp.schedule.storage import Storage, dense
@@ -22,54 +23,40 @@ from tcomp.target import Target
 KIND = "contraction"
 
 
-def match_group(group: Group) -> Contraction | None:
-    """The contraction that a group is, if register tiles pay for it."""
+def match_group(group: Group, target: Target) -> Contraction | None:
+    """The contraction that a group is, if this class serves it better than a general nest."""
     if len(group.members) != 1 or group.shared:
         return None
     contraction = match(group.members[0])
-    if contraction is None or not has_even_epilogue(contraction):
+    if contraction is None or not worthwhile(contraction, target):
         return None
-    return contraction if worthwhile(contraction) else None
+    return contraction
 
 
-def has_even_epilogue(contraction: Contraction) -> bool:
-    """Whether what stands around the sum steps evenly along the last column, as vectors do.
-
-    `sum[k](A[i, k] * B[k, j]) + b[j//4]` does not, nor a gather by `ids[j]`: the general nest makes those.
-    """
-    column = contraction.columns[-1]
-    pending: list[Expr] = [contraction.definition.body]
-    seen: set[Expr] = {contraction.total}
-    while pending:
-        node = pending.pop()
-        if node is contraction.total:
-            continue
-        index = node.index if isinstance(node, Read) else ()
-        index = (node.index,) if isinstance(node, IndexValue) else index
-        if any(each.coefficient(column) is None for each in index):
-            return False
-        fresh = [child for child in node.children() if child not in seen]
-        seen.update(fresh)
-        pending.extend(fresh)
-    return True
-
-
-def worthwhile(contraction: Contraction) -> bool:
-    """Whether register tiles pay: both operands are used several times, and there is something to sum."""
-    return (
-        contraction.reuse_of_left >= 4
-        and contraction.reuse_of_right >= 2
-        and contraction.multiplications >= 256
-    )
+def worthwhile(contraction: Contraction, target: Target) -> bool:
+    """Whether tiles pay: both operands are used several times, or one matrix is read as it lies."""
+    if contraction.multiplications < 256 or contraction.reuse_of_left < 4:
+        return False
+    if contraction.reuse_of_right >= 2:
+        return True
+    geometry = _survey(contraction, target)
+    right = geometry.right
+    if prefers_dots(geometry):
+        return True
+    return right.is_plain() and right.is_affine_along(right.own) and right.step_own() == 1
 
 
 def analytical_trace(contraction: Contraction, target: Target, threads: int) -> Trace:
     """A good schedule, found without measuring."""
+    return trace(KIND, asdict(choose(_survey(contraction, target), threads)).items())
+
+
+def _survey(contraction: Contraction, target: Target) -> Geometry:
+    """The contraction with all of its tensors dense."""
     definition = contraction.definition
     tensors = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
     storage = {t: dense(t, Space.ARGUMENT) for t in (*tensors, definition.tensor)}
-    scope = Scope(storage, Faults(), Names(), target)
-    return trace(KIND, asdict(choose(survey(contraction, scope), threads)).items())
+    return survey(contraction, Scope(storage, Faults(), Names(), target))
 
 
 def lower_contraction(
@@ -83,4 +70,6 @@ def lower_contraction(
     if contraction is None:
         raise InternalError("a contraction's trace for what is none", code="TC099")
     blocking = Blocking(*(decided[f.name] for f in fields(Blocking)))
-    return tile_nest(survey(contraction, Scope(storage, faults, names, target)), blocking)
+    geometry = survey(contraction, Scope(storage, faults, names, target))
+    nest = DotProductNest if blocking.form == DOT else OuterProductNest
+    return nest(geometry, blocking).statements()

@@ -1,0 +1,94 @@
+"""Tiles of outer products: broadcast elements of left times vectors of right, sums in registers.
+
+A tile starts from zero, or from the partial sums that the block of inner before left in the output; the
+last one applies the epilogue in registers and stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+from tcomp.ir.dtypes import boolean, i64
+from tcomp.ir.integer import Int
+from tcomp.ir.loop.nodes import Const, Expr, If, IntValue, Load, Op, Stmt, Store
+from tcomp.schedule.contraction.blocking import Blocking
+from tcomp.schedule.contraction.geometry import Geometry, replace_sums
+from tcomp.schedule.contraction.nest import TaskNest
+from tcomp.schedule.contraction.tasks import Place, Tile
+from tcomp.schedule.contraction.tile import Accumulators, Operands, Span, TileShape
+from tcomp.schedule.vectorize import vectorize
+
+
+class OuterProductNest(TaskNest):
+    """Tiles of `tile_rows` rows and `tile_vectors` vectors of columns."""
+
+    def __init__(self, geometry: Geometry, blocking: Blocking) -> None:
+        super().__init__(geometry, blocking, blocking.tile_vectors * geometry.lanes)
+
+    def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
+        shape = TileShape.of(rows, columns, self.lanes)
+        sums = Accumulators(shape, self.g.dtype, self.names)
+        operands = Operands(
+            left=lambda i, k: self.left.element(tile, i, k),
+            right=lambda v, k: self.right.vector(tile, v, shape, k),
+        )
+        statements = sums.zero()
+        if tile.block is not None:
+            resume = sums.assign(lambda i, v: self._partial(tile, shape, i, v))
+            statements.append(If(_compare("gt", tile.block, 0), tuple(resume)))
+        fused = self.g.scope.target.has_fma
+        statements += sums.add_products(operands, self._spans(tile), fused)
+        finish = self._stores(
+            tile, shape, lambda i, v: self._finished(sums.locals[i][v], tile, shape, i, v)
+        )
+        keep = self._stores(tile, shape, lambda i, v: sums.locals[i][v])
+        if tile.block is None or keep == finish:
+            return statements + finish
+        last = _compare("eq", tile.block, self.blocks - 1)
+        return [*statements, If(last, tuple(finish), tuple(keep))]
+
+    def _spans(self, tile: Tile) -> list[Span]:
+        """Loops over inner; short innermost ones are unrolled whole."""
+        first, *rest = self.inner
+        unit = prod(d.extent for d in rest)
+        unrolls = [1] * len(rest) + [self.b.unroll]
+        if rest and rest[-1].extent <= 2 * self.b.unroll:
+            unrolls[-1] = rest[-1].extent
+        start, stop = tile.start // unit, tile.stop // unit
+        spans = [Span.part(first.at, start, stop, first.extent, unrolls[0])]
+        spans += [Span.whole(d.at, d.extent, u) for d, u in zip(rest, unrolls[1:], strict=True)]
+        return spans
+
+    def _position(self, tile: Tile, row: int, vector: int) -> Place:
+        column = tile.column + vector * self.lanes
+        return tile.task.place | {self.g.rows.at: tile.row + row, self.g.columns.at: column}
+
+    def _partial(self, tile: Tile, shape: TileShape, row: int, vector: int) -> Expr:
+        address = self.g.address.sub(self._position(tile, row, vector))
+        mask = shape.mask(vector)
+        return Load(self.g.output.buffer, address, self.lanes, self.g.step(), mask)
+
+    def _finished(self, sums: Expr, tile: Tile, shape: TileShape, row: int, vector: int) -> Expr:
+        value = vectorize(self.g.epilogue, self.g.columns.at, self.lanes, shape.mask(vector))
+        return replace_sums(value.sub(self._position(tile, row, vector)), self.g, sums)
+
+    def _stores(
+        self, tile: Tile, shape: TileShape, value: Callable[[int, int], Expr]
+    ) -> list[Stmt]:
+        buffer, step = self.g.output.buffer, self.g.step()
+        return [
+            Store(
+                buffer,
+                self.g.address.sub(self._position(tile, i, v)),
+                value(i, v),
+                step,
+                shape.mask(v),
+            )
+            for i in range(shape.rows)
+            for v in range(shape.vectors)
+        ]
+
+
+def _compare(op: str, left: Int, right: int) -> Expr:
+    return Op(op, (IntValue(left, i64), Const(right, i64)), boolean)
