@@ -264,7 +264,7 @@ class Compiled:
         return tuple(n for n in self._input_names if n not in self._constants)
 
     def _size_names(self) -> set[str]:
-        return {str(s) for s in self.signature.sizes}
+        return {s.name for s in self.signature.sizes}
 
     def _bind(self, free: Mapping[str, Any]) -> tuple[dict[str, DType], dict[str, int]]:
         """Generic types and sizes from the arguments."""
