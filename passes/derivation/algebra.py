@@ -99,7 +99,9 @@ def join_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
     left, right = node.args
     if not (isinstance(left, Reduce) and isinstance(right, Reduce)):
         return
-    if left.op != "sum" or right.op != "sum" or len(left.iters) != len(right.iters) > MAX_MATCHED:
+    if left.op != "sum" or right.op != "sum":
+        return
+    if len(left.iters) != len(right.iters) or len(left.iters) > MAX_MATCHED:
         return
     for order in permutations(right.iters):
         if all((a.lo, a.hi) == (b.lo, b.hi) for a, b in zip(left.iters, order, strict=True)):
