@@ -68,7 +68,7 @@ class Ranker:
 
     def importance(self) -> dict[str, float]:
         """The gain that each feature brought, as a share of the whole, largest first."""
-        gains = self.booster.get_score(importance_type="total_gain")
+        gains: dict[str, Any] = dict(self.booster.get_score(importance_type="total_gain"))
         total = sum(gains.values()) or 1.0
         named = {FEATURES[int(k[1:])].name: v / total for k, v in gains.items()}
         return dict(sorted(named.items(), key=lambda item: -item[1]))
@@ -108,7 +108,10 @@ def relevance(
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """How good each schedule of a workload is: 31 for the fastest, falling with the logarithm of time."""
     slower = np.log2(seconds / seconds.min())
-    return np.maximum(0.0, 31.0 - 8.0 * slower).round().astype(np.float32)
+    grades: np.ndarray[Any, np.dtype[np.float32]] = (
+        (31.0 - 8.0 * slower).clip(0).round().astype(np.float32)
+    )
+    return grades
 
 
 def load(path: str | os.PathLike[str]) -> Ranker:

@@ -20,6 +20,7 @@ from tcomp.ir.tensor.nodes import Program, Reduce, postorder
 # operations of a few ULP each.
 BASE_ULPS = 64.0
 SUM_ULPS = 8.0
+_finfo: Any = ml_dtypes.finfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,11 @@ def _compared(name: str, dtype: DType, wanted: Any, got: Any, tolerance: float) 
 
 
 def _epsilon(dtype: DType) -> float:
-    return float(ml_dtypes.finfo(dtype.numpy).eps)
+    return float(_finfo(dtype.numpy).eps)
 
 
 def _tiny(dtype: DType) -> float:
-    return float(ml_dtypes.finfo(dtype.numpy).smallest_subnormal)
+    return float(_finfo(dtype.numpy).smallest_subnormal)
 
 
 def _compute_epsilon(program: Program) -> float:
