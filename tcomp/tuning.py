@@ -1,0 +1,238 @@
+"""`tcomp.tune`: better schedules for a program's kernels, measured here and remembered in the database."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tcomp import schedule
+from tcomp.ir.tensor.printer import print_program
+from tcomp.options import Options, options_from
+from tcomp.pipeline import Stages, build, specialise
+from tcomp.source import Source, read_source
+from tcomp.tune.database import Database
+from tcomp.tune.guidance import Guidance
+from tcomp.tune.lookup import key_of
+from tcomp.tune.machine import machine_facts, version_facts
+from tcomp.tune.measurement import Measurement, Runner, Task
+from tcomp.tune.record import Key, Record
+from tcomp.tune.runner import ProcessRunner
+from tcomp.tune.search import Search
+from tcomp.tune.tuner import Contest, Progress
+from tcomp.tune.tuner import tune as run_contests
+from tcomp.tune.workload import workload_of
+
+if TYPE_CHECKING:
+    from tcomp.ir.plan import Group
+    from tcomp.schedule.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class KernelReport:
+    """One kernel: the seconds of its analytical and of its best schedule (infinity: none worked)."""
+
+    name: str
+    schedule_class: str
+    untuned: float
+    tuned: float
+    trials: int
+    failures: int
+
+    @property
+    def gain(self) -> float:
+        """How many times faster the best schedule is; 1 where nothing better was found."""
+        return self.untuned / self.tuned if self.tuned < self.untuned else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TuneReport:
+    """What a tuning run did. All measurements are in the database at `database`."""
+
+    kernels: tuple[KernelReport, ...]
+    trials: int
+    seconds: float
+    interrupted: bool
+    database: str
+
+    def __str__(self) -> str:
+        lines = [f"{'kernel':24} {'class':12} {'untuned':>10} {'tuned':>10} {'gain':>6}  trials"]
+        for k in self.kernels:
+            lines.append(
+                f"{k.name[:24]:24} {k.schedule_class:12} {_ms(k.untuned):>10} {_ms(k.tuned):>10} "
+                f"{k.gain:5.2f}x  {k.trials}" + (f" ({k.failures} failed)" if k.failures else "")
+            )
+        end = "interrupted after" if self.interrupted else "in"
+        lines.append(
+            f"{self.trials} candidates {end} {self.seconds:.1f} s, kept in {self.database}"
+        )
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "kernels": [
+                {
+                    "name": k.name,
+                    "class": k.schedule_class,
+                    "untuned_seconds": k.untuned,
+                    "tuned_seconds": k.tuned,
+                    "gain": k.gain,
+                    "trials": k.trials,
+                    "failures": k.failures,
+                }
+                for k in self.kernels
+            ],
+            "trials": self.trials,
+            "seconds": self.seconds,
+            "interrupted": self.interrupted,
+            "database": self.database,
+        }
+
+
+def tune(
+    source: str | os.PathLike[str],
+    *,
+    entry: str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    params: Mapping[str, int | float | bool] | None = None,
+    seconds: float | None = 30,
+    trials: int | None = None,
+    database: Any = None,
+    cluster: str | None = None,
+    progress: bool = True,
+    seed: int = 0,
+    threads: int | None = None,
+    accuracy: str = "standard",
+    runner: Runner | None = None,
+    watch: Callable[[Progress], None] | None = None,
+) -> TuneReport:
+    """Measures schedules of a program's kernels for `seconds`, or `trials` candidates, and keeps the best.
+
+    Candidates are built and run in a child process; wrong results, crashes and time-outs cost their
+    candidate only. `database` is a path or a Database, by default the user's. Later `compile` calls with
+    `tune="cached"` use what was found. With `progress` a line on standard error tells the best so far.
+
+    Raises CompileError for a program that is wrong, BindingError for sizes that are not bound.
+    """
+    options = options_from(threads=threads, accuracy=accuracy, tune="cached", database=database)
+    if cluster is not None:
+        from tcomp.diagnostics import BindingError
+
+        raise BindingError("cluster: tuning on other machines is not supported yet", code="TC079")
+    stages = stages_of(read_source(source, entry), dict(sizes or {}), dict(params or {}), options)
+    start = time.monotonic()
+    store = Database(options.database)
+    contests = contests_for(stages, options, store, seed)
+    if watch is None:
+        from tcomp.tune.progress import line_watcher
+
+        watch = line_watcher(progress)
+    limit = None if trials is not None and seconds == 30 else seconds
+    outcome = run_contests(
+        contests, runner or ProcessRunner(), seconds=limit, trials=trials, watch=watch
+    )
+    return TuneReport(
+        tuple(
+            KernelReport(
+                c.name, c.search.first.kind, c.first_seconds, c.best_seconds, c.trials, c.failures
+            )
+            for c in contests
+        ),
+        outcome.trials,
+        time.monotonic() - start,
+        outcome.interrupted,
+        str(store.path),
+    )
+
+
+def stages_of(
+    source: Source, sizes: Mapping[str, int], params: Mapping[str, Any], options: Options
+) -> Stages:
+    """A program compiled for sizes; generic types are f32 and i32."""
+    from tcomp.diagnostics import BindingError
+    from tcomp.ir.dtypes import f32, i32
+    from tcomp.lang import lower
+
+    generics = {"float": f32, "int": i32}
+    program = lower(source.module, source.entry, generics=generics, params=params)
+    missing = [s.name for s in program.sizes if s.name not in sizes]
+    if missing:
+        raise BindingError(
+            f"the size '{missing[0]}' is not bound",
+            code="TC083",
+            hint=f"pass sizes={{'{missing[0]}': ...}}, or --size {missing[0]}=...",
+        )
+    return build(specialise(program, {s.name: sizes[s.name] for s in program.sizes}), options)
+
+
+def contests_for(
+    stages: Stages, options: Options, store: Database, seed: int
+) -> list[Contest[Trace]]:
+    """A contest for each different workload of a program; equal ones share it."""
+    contests: dict[Key, Contest[Trace]] = {}
+    for group in stages.plan.groups:
+        space = schedule.space(group, options.target, options.threads)
+        key = key_of(group, space.first, options)
+        if key in contests:
+            contests[key].weight += 1
+            continue
+        program = print_program(workload_of(group))
+        guidance = Guidance(group, options.target, options.threads, seed)
+        guidance.learn(_known(store, key))
+        search = Search(space, guidance.rank, space.first, seed)
+        contests[key] = Contest(
+            name=_name(group),
+            task=Task(program, options.threads, options.accuracy, seed),
+            search=search,
+            encode=_encode,
+            record=_recorder(store, key, program, guidance, seed),
+        )
+    return list(contests.values())
+
+
+def _encode(trace: Trace) -> str:
+    return trace.to_json()
+
+
+def _known(store: Database, key: Key) -> list[tuple[str, float]]:
+    if not store.path.exists():
+        return []
+    found = store.records(workload=key.workload, threads=key.threads)
+    return [(r.trace, r.best) for r in found if r.seconds and isinstance(r.trace, str)]
+
+
+def _recorder(
+    store: Database, key: Key, program: str, guidance: Guidance, seed: int
+) -> Callable[[Trace, Measurement], None]:
+    machine, versions = machine_facts(), version_facts()
+
+    def record(trace: Trace, measurement: Measurement) -> None:
+        store.add(
+            Record(
+                key=key,
+                program=program,
+                trace=trace.to_json(),
+                seconds=measurement.seconds,
+                error_class=measurement.error_class,
+                error_text=measurement.error_text,
+                machine=machine,
+                versions=versions,
+                seed=seed,
+                time=time.time(),
+            )
+        )
+        if measurement.ok:
+            guidance.learn([(trace.to_json(), min(measurement.seconds))])
+
+    return record
+
+
+def _name(group: Group) -> str:
+    return "+".join(d.tensor.name for d in group.members)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds < float("inf") else "-"
