@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tcomp.codegen.emit import Emitted
-    from tcomp.codegen.math.expand import Accuracy
     from tcomp.ir.loop.nodes import Module
     from tcomp.ir.plan import Plan
     from tcomp.ir.tensor.nodes import Program, Tensor
@@ -75,6 +74,18 @@ def build(program: Program, options: Options, constants: frozenset[str] = frozen
     """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
     narrow = passes.bytes_for_nibbles(program)  # nothing behind knows of 4-bit types
     derivation = derived(narrow, options.accuracy, constants)  # cheaper equal definitions
+    return _scheduled(program, derivation, options, constants)
+
+
+def build_as_written(program: Program, options: Options) -> Stages:
+    """The same without deriving: what a derivation is measured against."""
+    narrow = passes.bytes_for_nibbles(program)
+    return _scheduled(program, derive(narrow, rules=()), options, frozenset())
+
+
+def _scheduled(
+    program: Program, derivation: Derivation, options: Options, constants: frozenset[str]
+) -> Stages:
     once, called = passes.split_constants(
         derivation.program, constants
     )  # weights do their part once
@@ -82,8 +93,7 @@ def build(program: Program, options: Options, constants: frozenset[str] = frozen
     analytical = schedule.analytical(plan, options.target, options.threads)  # without measuring
     traces = known_schedules(plan, analytical, options)  # what was measured to be better
     loops = schedule.lower(plan, traces, options.target, options.threads)  # vectors, tiles, threads
-    functions: Accuracy = "strict" if options.accuracy == "strict" else "standard"
-    emitted = emit(loops, options.target, functions)  # instructions; LLVM allocates registers
+    emitted = emit(loops, options.target)  # instructions; LLVM allocates registers
     return Stages(program, derivation, once, called, plan, traces, loops, emitted, options.target)
 
 

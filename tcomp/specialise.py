@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tcomp.ir.tensor.nodes import Program
     from tcomp.options import Options
+    from tcomp.pipeline import Stages
     from tcomp.runtime.artifact import Artifact
     from tcomp.runtime.kernel import Kernel
 
@@ -30,6 +31,13 @@ class Parts:
 def kernel_for(program: Program, options: Options, constants: Arrays | None = None) -> Kernel:
     """A kernel of a bound program. `constants` are arrays by input name."""
     return load_parts(parts_for(program, options, frozenset(constants or ())), options, constants)
+
+
+def kernel_from(stages: Stages, options: Options) -> Kernel:
+    """A kernel of a program that is compiled already, past the cache."""
+    from tcomp.pipeline import compile_stages
+
+    return load_parts(Parts(compile_stages(stages), None), options, None)
 
 
 def parts_for(program: Program, options: Options, constants: frozenset[str]) -> Parts:

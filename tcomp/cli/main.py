@@ -18,9 +18,14 @@ from tcomp.cli import failures
 # Name -> (module, the line that `tcomp --help` shows). The order is that of the help page.
 COMMANDS = {
     "run": ("run", "Compile a program and run it once on given or random inputs."),
+    "derive": ("derive", "Show how a cheaper equal program is derived."),
+    "tune": ("tune", "Find faster schedules and remember them."),
     "bench": ("bench", "Time compiled programs side by side with NumPy."),
     "explain": ("explain", "Show what was derived and scheduled, and what it should cost."),
     "build": ("build", "Write a program's code: LLVM IR, assembly or an object file."),
+    "db": ("db", "Look into the tuning database, export and merge it."),
+    "model": ("model", "Train, judge and show the cost model."),
+    "machine": ("machine", "Show what tcomp knows of this processor."),
     "cache": ("cache", "List or clear the compiled-kernel cache."),
     "explain-error": ("explain_error", "Explain an error code, with an example and the remedy."),
     "completion": ("completion", "Print the shell's completion script."),

@@ -1,0 +1,90 @@
+"""Measures this machine once and remembers it: multiply-add peak, bandwidth of each memory level."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tcomp import config
+from tcomp.codegen.emit import emit
+from tcomp.codegen.host import host_target
+from tcomp.codegen.llvm import compile_object
+from tcomp.cost_model.machine import peak_module, read_module
+from tcomp.runtime.artifact import Argument, Artifact
+from tcomp.runtime.kernel import Kernel, load
+from tcomp.runtime.threads import default_threads
+
+if TYPE_CHECKING:
+    from tcomp.ir.loop.nodes import Module
+
+VERSION = 1
+
+
+def machine_speed(again: bool = False) -> dict[str, Any]:
+    """Gigaflops of f32 multiply-adds by one and by all threads, and gigabytes read a second by level.
+
+    Measured in about two seconds the first time, then read from the user's cache folder.
+    """
+    target, threads = host_target(), default_threads()
+    identity = f"{VERSION} {target} {threads}"
+    path = config.cache_dir.get() / "machine.json"
+    if not again:
+        with suppress(OSError, ValueError):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept.get("identity") == identity:
+                return dict(kept["speed"])
+    speed = _measured(threads)
+    with suppress(OSError):  # a folder that cannot be written only costs the measurement
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(f"{path}.{os.getpid()}")
+        temporary.write_text(json.dumps({"identity": identity, "speed": speed}), encoding="utf-8")
+        temporary.replace(path)
+    return speed
+
+
+def peak_kernel(threads: int) -> tuple[Kernel, float]:
+    """The canary of benchmarks: a kernel without inputs, and its operations a call."""
+    module, operations = peak_module(host_target(), threads)
+    return _kernel(module, threads), operations
+
+
+def _measured(threads: int) -> dict[str, Any]:
+    target = host_target()
+    speed: dict[str, Any] = {}
+    for count in sorted({1, threads}):
+        kernel, operations = peak_kernel(count)
+        speed[f"peak_gflops_{count}"] = operations / min(kernel.time([], rounds=30))
+    levels = {
+        "l1": target.l1 // 2,
+        "l2": target.l2 // 2,
+        "l3": target.l3 // 4,
+        "memory": 4 * target.l3,
+    }
+    for level, size in levels.items():
+        for count in sorted({1, threads}):
+            elements = size // 4 * (count if level in ("l1", "l2") else 1)
+            kernel = _kernel(read_module(target, elements, count), count)
+            source = np.ones(elements, np.float32)
+            nanoseconds = min(kernel.time([source], rounds=10))
+            speed[f"{level}_gbytes_{count}"] = 4.0 * elements / nanoseconds
+    return speed
+
+
+def _kernel(module: Module, threads: int) -> Kernel:
+    emitted = emit(module, host_target())
+    arguments = tuple(
+        Argument(b.name, b.dtype.name, (b.extent,), b.name == "Y") for b in module.arguments
+    )
+    artifact = Artifact(
+        compile_object(emitted.text, host_target()),
+        emitted.entry,
+        arguments,
+        emitted.shared_bytes,
+        emitted.private_bytes,
+    )
+    return load(artifact, threads)
