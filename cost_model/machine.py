@@ -27,7 +27,9 @@ from tcomp.ir.loop.nodes import (
 )
 from tcomp.target import Target
 
-PEAK_STEPS = 4096  # iterations of the peak's loop in one call
+PEAK_STEPS = (
+    1 << 17
+)  # iterations of the peak's loop: about a millisecond, so that threads do not count
 _CHAINS = 12  # independent accumulators: latency 4 times 2 pipes, with room
 
 
@@ -47,8 +49,8 @@ def peak_module(target: Target, threads: int) -> tuple[Module, float]:
     return module, 2.0 * lanes * _CHAINS * PEAK_STEPS * threads
 
 
-def read_module(target: Target, elements: int, threads: int) -> Module:
-    """Sums all elements of an array of f32: reads it once, in vectors, shared out over threads."""
+def read_module(target: Target, elements: int, threads: int, repeats: int) -> Module:
+    """Sums all elements of an array of f32, `repeats` times, in vectors, shared out over threads."""
     lanes = target.lanes(32)
     width = lanes * _CHAINS
     share = elements // threads // width * width
@@ -61,7 +63,8 @@ def read_module(target: Target, elements: int, threads: int) -> Module:
         Assign(s, Op("add", (s, Load(source, Int.of(thread) * share + at + n * lanes, lanes)), f32))
         for n, s in enumerate(sums)
     )
-    body.append(For(at, ZERO, Int.of(share), loads, step=width))
+    once = For(at, ZERO, Int.of(share), loads, step=width)
+    body.append(For(LoopVar("r", 0, repeats - 1), ZERO, Int.of(repeats), (once,)))
     body.append(Store(out, Int.of(thread), _total(sums)))
     loop = For(thread, ZERO, Int.of(threads), tuple(body), parallel=threads > 1)
     return Module("read", (source, out), (Function("read", (source, out), (loop,)),))
