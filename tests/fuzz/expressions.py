@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+import numpy as np
+
 from tcomp.ir.dtypes import (
     COMPUTE,
     DType,
@@ -19,6 +21,7 @@ from tcomp.ir.dtypes import (
     u64,
 )
 from tcomp.ir.integer import Int, Iter, Value
+from tcomp.ir.tensor.conversions import convert
 from tcomp.ir.tensor.nodes import Apply, Const, Expr, IndexValue, Read, Reduce, Tensor
 from tests.fuzz.choices import Choices
 from tests.fuzz.facts import Facts, added, chosen, multiplied, narrowed, smooth, summed, unit
@@ -82,6 +85,8 @@ class Maker:
         low, high = index.bounds()
         if index.is_constant or low is None or high is None:
             return self.literal(dtype)
+        if dtype is u32:  # the front end makes no index value of this type
+            return Apply("cast", (IndexValue(index, i64),), dtype), _INT
         wraps = low < 0 and not dtype.is_signed and not dtype.is_float
         return IndexValue(index, dtype), _INT if wraps else Facts(max(abs(low), abs(high)))
 
@@ -105,7 +110,12 @@ class Maker:
         if dtype.is_float and expr.dtype.is_integer and facts.bound > 1e4:
             wide, _ = self.cast(expr, facts, compute_type(expr.dtype))
             expr, facts = Apply("mod", (wide, Const(17, wide.dtype)), wide.dtype), Facts(16)
-        result = Apply("cast", (expr,), dtype)
+        result: Expr = Apply("cast", (expr,), dtype)
+        if isinstance(expr, Const):  # folded, as by the front end
+            value = convert(np.asarray(expr.value), expr.dtype, dtype).item()
+            result = Const(value, dtype)
+        if isinstance(expr, IndexValue) and dtype in (i32, i64, u64, f32, f64):
+            result = IndexValue(expr.index, dtype)  # as the front end makes it
         if not dtype.is_float:
             return result, facts if facts.bound < 2**31 and dtype.is_signed else _INT
         after = narrowed(facts, dtype)

@@ -157,7 +157,7 @@ def _iters(maker: Maker, extents: list[int], local: bool) -> tuple[Iter, ...]:
     shape = _shape(maker, extents)
     lows = [maker.choices.pick((0, 0, 0, -1, 2)) if local else 0 for _ in shape]
     return tuple(
-        Iter(f"i{next(maker.numbers)}", Int.of(lo), Int.of(lo + n))
+        Iter(f"p{next(maker.numbers)}", Int.of(lo), Int.of(lo + n))
         for lo, n in zip(lows, shape, strict=True)
     )
 
@@ -180,11 +180,11 @@ def _stored(maker: Maker, body: Expr, facts: Facts, dtype: DType) -> tuple[Expr,
     if not dtype.is_float:
         return maker.cast(body, facts, dtype)[0], Facts(2.0**dtype.bits)
     after = narrowed(facts, dtype)
-    return (body, facts) if after is None else (Apply("cast", (body,), dtype), after)
+    return (body, facts) if after is None else maker.cast(body, facts, dtype)
 
 
 def _shifted_copy(maker: Maker, source: Tensor) -> Definition:
-    iters = tuple(Iter(f"i{next(maker.numbers)}", Int.of(0), hi - lo) for lo, hi in source.axes)
+    iters = tuple(Iter(f"p{next(maker.numbers)}", Int.of(0), hi - lo) for lo, hi in source.axes)
     index = tuple(Int.of(i) + lo for i, (lo, _) in zip(iters, source.axes, strict=True))
     tensor = Tensor("last", source.dtype, tuple((i.lo, i.hi) for i in iters))
     maker.tensors[tensor] = maker.tensors[source]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tcomp.ir.dtypes import ALL, COMPUTE, boolean, i64
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.expression_text import Names, expression_text, int_text
 from tcomp.ir.tensor.nodes import (
@@ -15,6 +16,7 @@ from tcomp.ir.tensor.nodes import (
     Const,
     Definition,
     Expr,
+    IndexValue,
     Program,
     Read,
     Reduce,
@@ -23,6 +25,11 @@ from tcomp.ir.tensor.nodes import (
     postorder,
     rewrite,
 )
+from tcomp.ops import OPS, REDUCTIONS
+
+# Words that the language keeps for itself (`tcomp.lang.words`, which is above this layer).
+_WORDS = "def scan in else and or not True False float int mean inf nan pi"
+_RESERVED = frozenset((*_WORDS.split(), *OPS, *REDUCTIONS, *(t.name for t in ALL)))
 
 __all__ = ["definition_text", "expression_text", "int_text", "print_program"]
 
@@ -32,7 +39,7 @@ def print_program(program: Program) -> str:
     inputs = ", ".join(map(_declaration, program.inputs))
     results = [_declaration(t) for t in program.results]
     given = results[0] if len(results) == 1 else f"({', '.join(results)})"
-    taken = frozenset(
+    taken = _RESERVED | frozenset(
         [s.name for s in program.sizes]
         + [t.name for t in program.inputs]
         + [d.tensor.name for d in program.definitions()]
@@ -55,7 +62,7 @@ def print_program(program: Program) -> str:
 
 def definition_text(definition: Definition) -> str:
     """One definition on a line, every range explicit."""
-    return _definition(definition, (), frozenset({definition.tensor.name}))
+    return _definition(definition, (), _RESERVED | {definition.tensor.name})
 
 
 def _declaration(tensor: Tensor) -> str:
@@ -78,7 +85,7 @@ def _definition(
     left = definition.tensor.name + (f"[{', '.join(axes)}]" if axes else "")
     body = _with_distinct_reductions(definition.body, taken | set(names.values()))
     text = expression_text(body, names)
-    if not declared and not _has_own_type(body):
+    if not declared and not _has_own_type(body, definition.tensor if scanned else None):
         text = f"cast({body.dtype}, {text})"
     return f"{left} = {text}"
 
@@ -87,14 +94,23 @@ def _ranged(it: Iter, name: str = "") -> str:
     return f"{name or it.name} in {int_text(it.lo)}:{int_text(it.hi)}"
 
 
-def _has_own_type(body: Expr) -> bool:
-    """True if a local with this body gets the body's type without a conversion."""
+def _has_own_type(body: Expr, recurrent: Tensor | None) -> bool:
+    """True if a local with this body gets the body's type without a conversion.
+
+    `recurrent` is the local itself where a scan makes it: what it says of its own type proves nothing.
+    """
     if isinstance(body, Const):
         return body.dtype.name in ("f32", "i32", "bool")
-    if isinstance(body, Apply | Reduce):
-        return True
-    return body.dtype.name in ("f32", "f64", "i32", "u32", "i64", "u64", "bool") and isinstance(
-        body, Read
+    if isinstance(body, Read):
+        return body.dtype in (*COMPUTE, boolean) and body.tensor is not recurrent
+    if isinstance(body, IndexValue):
+        return body.dtype is i64
+    return recurrent is None or any(_is_typed(node, recurrent) for node in postorder(body))
+
+
+def _is_typed(node: Expr, recurrent: Tensor) -> bool:
+    return (isinstance(node, Read) and node.tensor is not recurrent) or (
+        isinstance(node, Apply) and node.op == "cast"
     )
 
 
