@@ -18,7 +18,7 @@ def analytical(plan: Plan, target: Target, threads: int) -> tuple[Trace, ...]:
 
 def analytical_trace(group: Group, target: Target, threads: int) -> Trace:
     """The schedule of one group, by its class."""
-    product = contraction.match_group(group, target)
+    product = contraction.match_group(group)
     if product is not None:
         return contraction.analytical_trace(product, target, threads)
     scattered = scatter.match_group(group)

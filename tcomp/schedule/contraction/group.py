@@ -22,24 +22,27 @@ from tcomp.target import Target
 
 KIND = "contraction"
 
+# What a definition is recognised as does not depend on the processor.
+_NOMINAL = Target("", "", "", 256, 16, True, 32 << 10, 512 << 10, 8 << 20, 1)
 
-def match_group(group: Group, target: Target) -> Contraction | None:
+
+def match_group(group: Group) -> Contraction | None:
     """The contraction that a group is, if this class serves it better than a general nest."""
     if len(group.members) != 1 or group.shared:
         return None
     contraction = match(group.members[0])
-    if contraction is None or not worthwhile(contraction, target):
+    if contraction is None or not worthwhile(contraction):
         return None
     return contraction
 
 
-def worthwhile(contraction: Contraction, target: Target) -> bool:
+def worthwhile(contraction: Contraction) -> bool:
     """Whether tiles pay: both operands are used several times, or one matrix is read as it lies."""
     if contraction.multiplications < 256 or contraction.reuse_of_left < 4:
         return False
     if contraction.reuse_of_right >= 2:
         return True
-    geometry = _survey(contraction, target)
+    geometry = _survey(contraction, _NOMINAL)
     right = geometry.right
     if prefers_dots(geometry):
         return True
