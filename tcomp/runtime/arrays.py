@@ -64,6 +64,16 @@ def dense(array: Array, argument: Argument) -> Array:
     return np.array(array, order="C", copy=True, subok=False)
 
 
+def ready(value: Any, kind: np.dtype[Any], shape: tuple[int, ...]) -> Array | None:
+    """What `dense` would make of an array of exactly that dtype and shape; None for anything else."""
+    if type(value) is not np.ndarray or value.dtype is not kind or value.shape != shape:
+        return None
+    flags = value.flags
+    if flags.c_contiguous and flags.aligned:
+        return value
+    return np.array(value, order="C", copy=True)
+
+
 def check_type(array: Array, element: DType, name: str) -> None:
     """Raises BindingError (TC074) unless the array's elements are of that type, in any byte order."""
     if element_of(array, element) is None:

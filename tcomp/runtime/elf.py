@@ -48,6 +48,12 @@ class _Section:
         """Part of the running code. Unwind tables are not: nothing unwinds through a kernel."""
         return bool(self.flags & _ALLOC) and self.name != ".eh_frame" and self.size > 0
 
+    @property
+    def is_variable(self) -> bool:
+        """Written while the code runs; `.data.rel.ro` only by the linker."""
+        writable = self.flags & _WRITE and not self.name.startswith(".data.rel.ro")
+        return bool(writable) or self.kind == _NOBITS
+
 
 @dataclass(frozen=True, slots=True)
 class _Symbol:
@@ -94,10 +100,10 @@ def read(code: bytes) -> ElfObject | None:
         return None
     try:
         parsed = _parse(code)
-    except (struct.error, IndexError, ValueError):
+    except (struct.error, IndexError, ValueError, OverflowError):
         return None
-    writable = any(s.is_mapped and (s.flags & _WRITE or s.kind == _NOBITS) for s in parsed.sections)
-    return parsed if not writable and all(map(_is_known, parsed.relocations)) else None
+    variable = any(s.is_mapped and s.is_variable for s in parsed.sections)
+    return parsed if not variable and all(map(_is_known, parsed.relocations)) else None
 
 
 def link(parsed: ElfObject, symbols: Sequence[str]) -> CodeMapping:

@@ -42,7 +42,7 @@ class Kernel:
 
     `function` is what to call when speed matters: the compiled wrapper. Arrays that fit exactly (dense, aligned,
     of the very type and shape) pass at once; everything else takes `call`'s way. `constants` are the arrays
-    that every call is handed, by input name; they are no arguments of calls.
+    that every call is handed, by input name; they are no arguments of calls. `parameters` are the others.
     """
 
     artifact: Artifact
@@ -50,10 +50,18 @@ class Kernel:
     constants: Mapping[str, Array] = field(repr=False)
     library: Library = field(repr=False)
     pool: Pool = field(repr=False)
+    parameters: tuple[Argument, ...] = field(repr=False, init=False)
     function: Callable[..., Any] = field(repr=False, init=False)
+    _stored: tuple[tuple[np.dtype[Any], tuple[int, ...]], ...] = field(repr=False, init=False)
+    _exact: Callable[..., Any] = field(repr=False, init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "function", self.callable(_SlowCall(self)))
+        free = tuple(a for a in self.artifact.inputs if a.name not in self.constants)
+        stored = tuple((a.stored_dtype.numpy, a.stored_shape) for a in free)
+        object.__setattr__(self, "parameters", free)
+        object.__setattr__(self, "_stored", stored)
+        object.__setattr__(self, "function", self.callable(_AnyCall(self)))
+        object.__setattr__(self, "_exact", self.callable(_DenseCall(self)))
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """Calls the kernel: inputs by position or name; `out=` an array, or a tuple for several results.
@@ -67,30 +75,26 @@ class Kernel:
     def entry_address(self) -> int:
         return self.library.address(self.artifact.entry)
 
-    @property
-    def parameters(self) -> tuple[Argument, ...]:
-        """The inputs that a call gives: all but the constants."""
-        return tuple(a for a in self.artifact.inputs if a.name not in self.constants)
-
     def callable(self, slow: Callable[..., Any]) -> Callable[..., Any]:
         """A compiled wrapper that runs this kernel on arrays that fit, and else calls `slow` with all
         arguments. It is `slow` itself where wrappers do not work (free-threaded builds, PyPy)."""
         return make_callable(self, slow, self._raise)
 
     def call(self, inputs: Sequence[Any], out: Any = None) -> Any:
-        """The slow way: any arrays, for `parameters` in order. `out` as in `__call__`."""
+        """The way of any arrays, given for `parameters` in order. `out` as in `__call__`."""
         given = [
-            arrays.dense(arrays.as_array(value, argument.name, argument.element), argument)
-            for value, argument in zip(inputs, self.parameters, strict=True)
+            _dense(value, argument, *stored)
+            for value, argument, stored in zip(inputs, self.parameters, self._stored, strict=True)
         ]
+        if out is None:
+            return self._exact(*given)
         sources = [v for v in inputs if isinstance(v, np.ndarray)]
         taken = self._outputs(out, (*given, *sources, *self.constants.values()))
-        self.run(given, [each.target for each in taken])
+        targets = tuple(each.target for each in taken)
+        self._exact(*given, out=targets if len(targets) > 1 else targets[0])
         for each in taken:
             each.finish()
-        values = outputs.split(out, self.artifact.results) if out is not None else None
-        final = tuple(values) if values else tuple(each.target for each in taken)
-        return final[0] if len(final) == 1 else final
+        return out if len(taken) > 1 or not isinstance(out, tuple | list) else out[0]
 
     def run(self, inputs: Sequence[Array], results: Sequence[Array]) -> None:
         """Runs on dense arrays of the stored types and shapes, which the caller vouches for.
@@ -127,15 +131,13 @@ class Kernel:
         """Nanoseconds of one call, once for each round; a round repeats the call in compiled code for at
         least about `region` seconds. Arrays as for `run`; without `results` fresh ones are made once."""
         if results is None:
-            results = [outputs.fresh(a).target for a in self.artifact.results]
+            results = [outputs.fresh(a) for a in self.artifact.results]
         prepared = self.prepare(inputs, results)
         calls = prepared.calls_for(region)
         return tuple(prepared.seconds(calls) / calls * 1e9 for _ in range(rounds))
 
     def _outputs(self, out: Any, others: Sequence[Array]) -> list[outputs.Output]:
         results = self.artifact.results
-        if out is None:
-            return [outputs.fresh(argument) for argument in results]
         taken: list[outputs.Output] = []
         for value, argument in zip(outputs.split(out, results), results, strict=True):
             before = [each.target if each.user is None else each.user for each in taken]
@@ -194,15 +196,42 @@ class Prepared:
 _REPEAT = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4, ctypes.c_int64)
 
 
+def _dense(value: Any, argument: Argument, kind: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    known = arrays.ready(value, kind, shape)
+    if known is not None:
+        return known
+    return arrays.dense(arrays.as_array(value, argument.name, argument.element), argument)
+
+
 @dataclass(frozen=True, slots=True)
-class _SlowCall:
+class _AnyCall:
     """What the wrapper calls for arguments that do not fit at once."""
 
     kernel: Kernel
 
     def __call__(self, *args: Any, out: Any = None, **named: Any) -> Any:
-        names = [a.name for a in self.kernel.parameters]
-        return self.kernel.call(binding.in_order(names, args, named), out)
+        parameters = self.kernel.parameters
+        if named or len(args) != len(parameters):
+            return self.kernel.call(
+                binding.in_order([a.name for a in parameters], args, named), out
+            )
+        return self.kernel.call(args, out)
+
+
+@dataclass(frozen=True, slots=True)
+class _DenseCall:
+    """A call on arrays known to fit, where the wrapper found no workspace or does not work at all."""
+
+    kernel: Kernel
+
+    def __call__(self, *given: Array, out: Any = None) -> Any:
+        results = self.kernel.artifact.results
+        if out is None:
+            made = [outputs.fresh(argument) for argument in results]
+        else:
+            made = list(out) if isinstance(out, tuple) else [out]
+        self.kernel.run(given, made)
+        return made[0] if len(made) == 1 else tuple(made)
 
 
 def load(artifact: Artifact, threads: int, constants: Mapping[str, Any] | None = None) -> Kernel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import threading
 from contextlib import suppress
 from math import prod
@@ -78,6 +79,10 @@ class Recycler:
         finally:
             self._lock.release()
 
+    def after_fork(self) -> None:
+        """In the child: a thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
     def clear(self) -> None:
         """Frees all that is kept."""
         with self._lock:
@@ -86,6 +91,8 @@ class Recycler:
 
 
 recycler = Recycler()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=recycler.after_fork)
 
 
 class _Lease:

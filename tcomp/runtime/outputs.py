@@ -36,9 +36,9 @@ class Output:
             self.user[...] = self.target
 
 
-def fresh(argument: Argument) -> Output:
+def fresh(argument: Argument) -> Array:
     """A new array for a result. 4-bit results are packed into uint8."""
-    return Output(argument, empty(argument.stored_shape, argument.stored_dtype.numpy))
+    return empty(argument.stored_shape, argument.stored_dtype.numpy)
 
 
 def given(value: Any, argument: Argument, others: Sequence[Array]) -> Output:
@@ -64,7 +64,7 @@ def given(value: Any, argument: Argument, others: Sequence[Array]) -> Output:
     direct = array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
     if direct and not logical:
         return Output(argument, array)
-    return Output(argument, fresh(argument).target, array)
+    return Output(argument, fresh(argument), array)
 
 
 def split(out: Any, results: Sequence[Argument]) -> list[Any]:

@@ -7,6 +7,7 @@ call goes through Python, which makes one and leaves it for later calls.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,12 @@ class Workspaces:
         finally:
             self._leave(block)
 
+    def after_fork(self) -> None:
+        """In the child: the parent's other threads, which may hold the lock and entries, are gone."""
+        self._lock = threading.Lock()
+        for entry in range(WORKSPACES):
+            ctypes.c_int64.from_address(self.table + _ENTRY_BYTES * entry).value = 0
+
     def _leave(self, block: Block) -> None:
         """Offers a block to later calls."""
         from tcomp.runtime.support import support
@@ -63,4 +70,7 @@ class Workspaces:
 @cache
 def workspaces() -> Workspaces:
     """This process's workspaces."""
-    return Workspaces()
+    made = Workspaces()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=made.after_fork)
+    return made
