@@ -7,6 +7,7 @@ operand with a type of its own they are bare, elsewhere they carry a `cast`.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -25,6 +26,7 @@ _INFIX = {
     "eq": COMPARE, "ne": COMPARE, "lt": COMPARE, "le": COMPARE, "gt": COMPARE, "ge": COMPARE,
     "add": SUM, "sub": SUM, "mul": PRODUCT, "div": PRODUCT, "floordiv": PRODUCT, "mod": PRODUCT,
 }  # fmt: skip
+_LARGEST_F32 = 3.4028234663852886e38
 _CONVERTING = (TypeRule.ARITHMETIC, TypeRule.FLOATING, TypeRule.COMPARISON)
 
 
@@ -48,8 +50,8 @@ def int_text(index: Int, names: Names | None = None) -> str:
 
 def _text(node: Expr, texts: Mapping[Expr, Text], names: Names) -> Text:
     match node:
-        case Const(value, _):
-            return literal(value)
+        case Const(value, dtype):
+            return literal(_shortest(value) if dtype is f32 else value)
         case IndexValue(index, _):
             return _polynomial(index, texts, names)
         case Read():
@@ -75,6 +77,17 @@ def literal(value: float | int | bool) -> Text:
         return (name, ATOM) if name == "nan" or value > 0 else ("-inf", SIGN)
     text = repr(value)
     return text, SIGN if text.startswith("-") else ATOM
+
+
+def _shortest(value: float | int | bool) -> float | int | bool:
+    """The number with the fewest digits that single precision rounds to `value`."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    for digits in range(1, 10):
+        short = float(f"{value:.{digits}g}")
+        if abs(short) < _LARGEST_F32 and struct.unpack("<f", struct.pack("<f", short))[0] == value:
+            return short
+    return value
 
 
 def _operation(node: Apply, texts: Mapping[Expr, Text]) -> Text:

@@ -1,0 +1,93 @@
+"""Text to syntax tree."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from tcomp.diagnostics import CompileError, InternalError
+from tcomp.lang.source import Source
+from tcomp.lang.syntax import Module
+
+if TYPE_CHECKING:
+    from lark import Lark
+
+    from tcomp.lang.builder import TreeBuilder
+
+_lock = threading.Lock()  # the indenter and the builder have state
+
+
+def parse(text: str, file: str = "<program>", *, library: bool = False) -> Module:
+    """The syntax tree of a program. `file` is the name that messages show.
+
+    Raises CompileError (TC001-TC029) where the text is not a program.
+    """
+    from lark.exceptions import LarkError, VisitError
+
+    # A final line feed ends the last statement.
+    source = Source(file, text.removeprefix("\ufeff").rstrip() + "\n", library)
+    parser, builder = _parser()
+    try:
+        with _lock:
+            builder.source = source
+            return parser.parse(source.text)  # type: ignore[return-value]
+    except VisitError as error:
+        raise error.orig_exc from None
+    except LarkError:
+        pass
+    except RecursionError:
+        raise CompileError("this is nested too deeply", code="TC029") from None
+    raise _explained(source) from None
+
+
+def _explained(source: Source) -> CompileError:
+    """The mistake in a text that does not parse. Only this parser's states fit the examples'."""
+    from lark.exceptions import LarkError
+
+    from tcomp.lang.mistakes import explain_failure
+
+    parser = _bare_parser()
+    with _lock:
+        try:
+            parser.parse(source.text)
+        except LarkError as failure:
+            return explain_failure(failure, source, parser)
+    raise InternalError("two parsers of one grammar differ", code="TC099")
+
+
+@cache
+def _parser() -> tuple[Lark, TreeBuilder]:
+    from tcomp.lang.builder import TreeBuilder
+
+    builder = TreeBuilder()
+    return _make(transformer=builder), builder
+
+
+@cache
+def _bare_parser() -> Lark:
+    return _make()
+
+
+def _make(**options: Any) -> Lark:
+    from lark import Lark
+    from lark.indenter import Indenter
+
+    class Blocks(Indenter):
+        NL_type = "_NEWLINE"
+        OPEN_PAREN_types = ["LPAR", "LSQB"]  # noqa: RUF012
+        CLOSE_PAREN_types = ["RPAR", "RSQB"]  # noqa: RUF012
+        INDENT_type = "_INDENT"
+        DEDENT_type = "_DEDENT"
+        tab_len = 8
+
+    grammar = files("tcomp.lang").joinpath("grammar.lark").read_text(encoding="utf-8")
+    return Lark(
+        grammar,
+        parser="lalr",
+        lexer="contextual",
+        postlex=Blocks(),
+        maybe_placeholders=False,
+        **options,
+    )

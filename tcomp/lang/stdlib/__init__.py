@@ -1,0 +1,1 @@
+"""The standard library: definitions in the language itself, parsed when a program calls one."""
