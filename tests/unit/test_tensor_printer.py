@@ -63,7 +63,7 @@ half = op("cast", read(H, i), dtype=f32)
         (Reduce("sum", (k,), Const(1, i32)), "sum[k in 0:N](1)"),
         (op("add", x, IndexValue(Int.of(i) * 2 - j, f32)), "X[i, j] + (2*i - j)"),
         (op("cast", IndexValue(Int.of(i), i64), dtype=f32), "cast(f32, i)"),
-        (op("lt", IndexValue(Int.of(i), i64), IndexValue(Int.of(j), i64)), "cast(i64, i) < j"),
+        (op("lt", IndexValue(Int.of(i), i64), IndexValue(Int.of(j), i64)), "i < j"),
         (
             op("where", op("lt", x, y, dtype=boolean), Const(0.0, f32), x),
             "where(X[i, j] < (X[i, j - 1] else 0.0), 0.0, X[i, j])",

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from tcomp.ir.dtypes import DType, compute_type, f32, i32, i64
+from tcomp.ir.dtypes import DType, compute_type, f32, i32, i64, promote
 from tcomp.ir.integer import Atom, FloorDiv, Int, Iter, Min, Mod, Value
 from tcomp.ir.tensor.nodes import Apply, Const, Expr, IndexValue, Read, Reduce, postorder
 from tcomp.ops import OPS, TypeRule
@@ -95,7 +95,7 @@ def _operation(node: Apply, texts: Mapping[Expr, Text]) -> Text:
     if op not in OPS:  # a malformed program is shown too
         return f"{op}({', '.join(texts[a][0] for a in args)})", ATOM
     operands = list(args[1:]) if op == "where" else list(args)
-    weak = all(map(_is_weak, operands)) and OPS[op].rule is not TypeRule.LOGICAL
+    weak = all(map(_is_weak, operands)) and not _compares_integers(op, operands)
     shown = [texts[a] for a in args]
     if OPS[op].rule in _CONVERTING:
         shown = [texts[_unread(a)] for a in args]
@@ -112,6 +112,15 @@ def _operation(node: Apply, texts: Mapping[Expr, Text]) -> Text:
     if op == "not":
         return f"not {_at_least(shown[0], NOT)}", NOT
     return f"{op}({', '.join(text for text, _ in shown)})", ATOM
+
+
+def _compares_integers(op: str, operands: list[Expr]) -> bool:
+    """A comparison of index values: as integers of their own types, nobody has to say it."""
+    if OPS[op].rule is not TypeRule.COMPARISON or any(e.dtype.is_float for e in operands):
+        return False
+    if not any(isinstance(e, IndexValue) for e in operands):
+        return False  # it would fold
+    return promote(*(_default(e) for e in operands)) is operands[0].dtype
 
 
 def _unread(operand: Expr) -> Expr:
@@ -135,7 +144,8 @@ def _typed(expr: Expr, texts: Mapping[Expr, Text], always: bool = False) -> Text
     return f"cast({expr.dtype}, {text[0]})", ATOM
 
 
-def _default(expr: Expr) -> DType | None:
+def _default(expr: Expr) -> DType:
+    """The type that a weak expression has on its own."""
     if isinstance(expr, IndexValue):
         return i64
     return f32 if isinstance(expr.value, float) else i32  # type: ignore[attr-defined]
