@@ -81,6 +81,7 @@ STRICT: dict[str, Expansion] = {
 }
 STRICT_F64 = {
     **STRICT,
+    "sigmoid": hyperbolic.sigmoid_compensated,
     "tan": trigonometric.tan_compensated,
     "tanh": hyperbolic.tanh_compensated,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcomp.codegen.math.coefficients import SINH_F32, SINH_F64
-from tcomp.codegen.math.double_word import two_product, two_sum
+from tcomp.codegen.math.double_word import fast_two_sum, two_product, two_sum
 from tcomp.codegen.math.exponential import (
     exp,
     exp_compensated,
@@ -80,8 +80,19 @@ def cosh(x: Lanes) -> Lanes:
 
 def sigmoid(x: Lanes) -> Lanes:
     """1 / (1 + exp(-x)), or exp(x) / (1 + exp(x)) below 0, where the first would overflow."""
-    e = (exp if x.dtype is f32 else exp_compensated)(-abs(x))
+    e = exp(-abs(x))
     return where(x < 0.0, e, 1.0) / (1.0 + e)
+
+
+def sigmoid_compensated(x: Lanes) -> Lanes:
+    """As `sigmoid`, with what denominator and quotient lose; 1 / (1 + e) is the quotient or 1 less it."""
+    e = exp_compensated(-abs(x))
+    negative = x < 0.0
+    numerator = where(negative, e, 1.0)
+    denominator, lost = fast_two_sum(x.constant(1.0), e)
+    quotient = numerator / denominator
+    rest = (-quotient).fma(lost, (-quotient).fma(denominator, numerator))
+    return rest.fma(where(negative, 1.0 - quotient, quotient), quotient)
 
 
 def gate(x: Lanes, steepness: Lanes, tail: Lanes | None) -> Lanes:

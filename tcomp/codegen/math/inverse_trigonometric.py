@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tcomp.codegen.math.coefficients import ASIN_F32, ASIN_F64, ATAN_F32, ATAN_F64
+from tcomp.codegen.math.double_word import fast_two_sum
 from tcomp.codegen.math.lanes import Lanes, flip_sign, horner, where
 from tcomp.ir.dtypes import f32, f64
 
@@ -61,7 +62,8 @@ def asin(x: Lanes) -> Lanes:
     near = (x * z).fma(horner(z, ASIN[x.dtype]), x)
     s, tail = _half_angle(a)
     high, low = HALF_PI[x.dtype]
-    far = (high - 2.0 * s) + (low - 2.0 * tail)
+    rest, error = fast_two_sum(x.constant(high), -2.0 * s)
+    far = rest + (error + (low - 2.0 * tail))
     return where(a <= 0.5, near, flip_sign(far, x))
 
 
