@@ -5,14 +5,23 @@ from __future__ import annotations
 from tcomp.codegen.half import converts_halves, without_halves
 from tcomp.codegen.math import expand
 from tcomp.codegen.math.expand import Accuracy
-from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, rewrite
+from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, postorder, rewrite
 from tcomp.target import Target
+
+# Never rewritten: a shortcut for the many expressions that hold nothing else.
+_PLAIN = frozenset(("add", "sub", "mul", "fma", "where", "neg", "and", "or", "bitcast"))
 
 
 def prepare(expr: Expr, target: Target, accuracy: Accuracy = "standard") -> Expr:
     """The expression in operations that the emitter prints itself."""
+    if not any(map(_is_rewritten, postorder(expr))):
+        return expr
     primitive = expand(rewrite(expr, _fold), accuracy)
     return primitive if converts_halves(target) else without_halves(primitive)
+
+
+def _is_rewritten(node: Expr) -> bool:
+    return isinstance(node, Horizontal) or (isinstance(node, Op) and node.op not in _PLAIN)
 
 
 def _fold(node: Expr) -> Expr | None:

@@ -23,11 +23,24 @@ from tcomp.ir.loop.nodes import (
 STATUS = "getelementptr { ptr, ptr, i32, i32 }, ptr %context, i64 0, i32 3"
 
 
-def emit_block(emitter: FunctionEmitter, body: tuple[Stmt, ...]) -> None:
+# Keeps instructions of one round of a register tile from being scheduled into another: LLVM would load
+# operands of several rounds ahead and spill accumulators. It is no instruction.
+FENCE = 'fence syncscope("singlethread") acq_rel'
+
+
+def emit_block(
+    emitter: FunctionEmitter, body: tuple[Stmt, ...], tile: frozenset[str] = frozenset()
+) -> None:
+    """Emits statements in order; a fence ends each round of assignments to the locals of a tile."""
+    left = set(tile)
     for stmt in body:
+        if tile and not left:
+            emitter.builder.line(FENCE)
+            left = set(tile)
         match stmt:
             case Declare(local, value) | Assign(local, value):
                 emitter.environment[local.name] = emitter.value(value)
+                left.discard(local.name)
             case Store():
                 emit_store(emitter, stmt)
             case If():
@@ -119,7 +132,7 @@ def _emit_guarded(emitter: FunctionEmitter, loop: For, lo: Ssa, hi: Ssa, names: 
         emitter.counters[loop.var] = counter
         heads = {n: Ssa(f"%{builder.fresh(n)}", outer[n].type, scope) for n in names}
         emitter.environment.update(heads)
-        emit_block(emitter, loop.body)
+        emit_block(emitter, loop.body, _register_tile(emitter, outer, names))
         following = f"{counter}.next"
         builder.line(f"{following} = add nsw i64 {counter}, {loop.step}")
         test = f"%{builder.fresh('more')}"
@@ -141,6 +154,15 @@ def _emit_guarded(emitter: FunctionEmitter, loop: For, lo: Ssa, hi: Ssa, names: 
     emitter.environment = outer
     for name, value in last.items():  # defined in the loop, available after it
         emitter.environment[name] = _rescoped(value, builder.scope)
+
+
+def _register_tile(
+    emitter: FunctionEmitter, before: dict[str, Ssa], names: list[str]
+) -> frozenset[str]:
+    """A loop's vector accumulators, where they fill most of the registers."""
+    vectors = frozenset(n for n in names if before[n].type.startswith("<"))
+    crowded = 2 * len(vectors) >= emitter.target.vector_registers
+    return vectors if crowded else frozenset()
 
 
 def _rescoped(value: Ssa, scope: Scope) -> Ssa:
