@@ -127,7 +127,7 @@ class Int(metaclass=Interned):
             for m, c in replaced.terms:
                 collected[m] = collected.get(m, 0) + c * factor
             constant += replaced.constant * factor
-        return _normal(_rejoin(collected), constant)
+        return _normal(*_rejoin(collected, constant))
 
     # -- arithmetic --------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class Int(metaclass=Interned):
         collected = dict(self.terms)
         for monomial, factor in other.terms:
             collected[monomial] = collected.get(monomial, 0) + factor
-        return _normal(_rejoin(collected), self.constant + other.constant)
+        return _normal(*_rejoin(collected, self.constant + other.constant))
 
     def __mul__(self, other: IntLike) -> Int:
         other = Int.of(other)
@@ -156,7 +156,7 @@ class Int(metaclass=Interned):
                 product = tuple(sorted((*m1, *m2), key=_atom_key))
                 collected[product] = collected.get(product, 0) + c1 * c2
         constant = collected.pop((), 0)
-        return _normal(_rejoin(collected), constant)
+        return _normal(*_rejoin(collected, constant))
 
     def __floordiv__(self, other: IntLike) -> Int:
         """Floor division; multiples of a constant divisor move out: (4 i + r) // 4 = i + r // 4."""
@@ -403,7 +403,7 @@ def _scaled(value: Int, factor: int) -> Int:
     return Int(tuple((m, c * factor) for m, c in value.terms), value.constant * factor)
 
 
-def _rejoin(collected: dict[Monomial, int]) -> dict[Monomial, int]:
+def _rejoin(collected: dict[Monomial, int], constant: int) -> tuple[dict[Monomial, int], int]:
     """c (x // c) + x % c becomes x, so that a split index that is joined again disappears."""
     for monomial in [m for m in collected if len(m) == 1 and isinstance(m[0], Mod)]:
         mod = monomial[0]
@@ -420,10 +420,8 @@ def _rejoin(collected: dict[Monomial, int]) -> dict[Monomial, int]:
         rest = {m: c for m, c in collected.items() if m not in (monomial, partner)}
         for m, c in mod.left.terms:
             rest[m] = rest.get(m, 0) + factor * c
-        if mod.left.constant:  # constants are kept apart; leave such forms alone
-            continue
-        return _rejoin(rest)
-    return collected
+        return _rejoin(rest, constant + factor * mod.left.constant)
+    return collected, constant
 
 
 def _split_multiples(value: Int, divisor: int) -> tuple[Int, Int]:

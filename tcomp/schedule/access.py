@@ -32,6 +32,11 @@ class Access:
             total += coefficient * int(stride)
         return total
 
+    def merges(self, outer: Iter, inner: Iter, run: int) -> bool:
+        """Whether `outer` goes on where a run of `run` positions along `inner` ends."""
+        far, near = self.step(outer), self.step(inner)
+        return far is not None and near is not None and far == near * run
+
     def depends(self, it: Iter) -> bool:
         """Whether the address changes with `it`."""
         return self.step(it) != 0
@@ -45,6 +50,7 @@ class Profile:
     reads: tuple[Access, ...]
     write: Access
     bits: int  # of the widest type in which values are computed
+    positions: frozenset[Iter]  # iterators whose positions are used as numbers or tested by guards
 
     @property
     def accesses(self) -> tuple[Access, ...]:
@@ -70,7 +76,10 @@ def profile(definition: t.Definition) -> Profile:
         if isinstance(inside, t.Apply | t.Read):
             bits.append(32)
     write = Access(definition.tensor, tuple(map(Int.of, definition.iters)), 1)
-    return Profile(work, tuple(reads), write, max(b for b in bits if b))
+    tested = [a for r in reads if r.guarded for i in r.index for a in i.leaves()]
+    tested += [a for n in trips if isinstance(n, t.IndexValue) for a in n.free_atoms()]
+    positions = frozenset(a for a in tested if isinstance(a, Iter))
+    return Profile(work, tuple(reads), write, max(b for b in bits if b), positions)
 
 
 def _trips(body: t.Expr) -> dict[t.Expr, int]:

@@ -26,8 +26,9 @@ class MemberChoice:
 
     `order` lists its iterators from outermost to innermost, those shared by the group left out.
     `vector` is the iterator of the lanes, or -1. `tile` gives for each iterator of the definition how
-    many points (vectors along `vector`) are computed side by side. The `parallel` outermost loops are
-    one parallel loop whose chunks have at least `grain` iterations.
+    many points (vectors along `vector`) are computed side by side. The `merged` iterators before the
+    last one, which is `vector`, run through one flat range together with it. The `parallel` outermost
+    loops are one parallel loop whose chunks have at least `grain` iterations.
     """
 
     order: tuple[int, ...]
@@ -37,6 +38,7 @@ class MemberChoice:
     parallel: int = 0
     grain: int = 1
     reductions: tuple[ReduceChoice, ...] = ()
+    merged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

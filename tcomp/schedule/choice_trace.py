@@ -42,6 +42,7 @@ def from_trace(group: Group, decided: Trace) -> GroupChoice:
                 decided[f"{prefix}.parallel"],
                 decided[f"{prefix}.grain"],
                 reductions,
+                decided[f"{prefix}.merged"],
             )
         )
     return GroupChoice(tuple(members), *(decided[field] for field in _GROUP))
@@ -58,7 +59,7 @@ def _decisions(group: Group, choice: GroupChoice) -> Iterator[tuple[str, int]]:
         for place, k in enumerate(member.order):
             yield f"{prefix}.place.{definition.iters[k].name}", place
             yield f"{prefix}.tile.{definition.iters[k].name}", member.tile[k] if member.tile else 1
-        for field in ("vector", "lanes", "parallel", "grain"):
+        for field in ("vector", "lanes", "merged", "parallel", "grain"):
             yield f"{prefix}.{field}", getattr(member, field)
         names = _reduction_names(definition)
         for name, reduction in zip(names, member.reductions, strict=True):

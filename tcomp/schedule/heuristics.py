@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tcomp.ir.integer import Iter
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.access import Access, Profile, profile
 from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
-from tcomp.schedule.nest import reductions_of
+from tcomp.schedule.legal import mergeable
+from tcomp.schedule.nest import axes_of, reductions_of
 from tcomp.schedule.transpose import LEAST_STRIDE
 from tcomp.target import Target
 
 PARALLEL_CYCLES = 300_000  # about 100 us: below that waking a thread costs more than it gains
 GRAIN_CYCLES = 100_000  # about 30 us of work in a chunk
+_LONG_RUN = 16  # vectors in a range that needs no further iterator merged into it
 _UNROLL_TERMS = 16
 _UNROLL_WORK = 160
 _MISS_CYCLES_PER_BYTE = 0.25  # about 12 GB/s a core at 3 GHz
@@ -59,7 +62,11 @@ class _Member:
 
     def lanes_along(self, it: Iter) -> int:
         """The widest power of two of lanes that the extent holds."""
-        extent, lanes = int(it.extent), self.full_lanes
+        return self.lanes_in(int(it.extent))
+
+    def lanes_in(self, extent: int) -> int:
+        """The widest power of two of lanes that a flat range holds."""
+        lanes = self.full_lanes
         while lanes > max(1, extent):
             lanes //= 2
         return lanes
@@ -70,8 +77,21 @@ class _Member:
         compute = self.profile.work / max(1, self.full_lanes)
         return self.points * max(compute, moved * _MISS_CYCLES_PER_BYTE)
 
-    def cost_along(self, it: Iter, lanes: int) -> float:
-        """Cycles a point when the lanes run along `it`."""
+    def run_of(self, vector: int) -> list[int]:
+        """Own iterators, `vector` the last, that make one even range long enough for whole vectors."""
+        run, extent = [vector], int(self.definition.iters[vector].extent)
+        for k in reversed([k for k in self.own if k != vector]):
+            pair = [self.definition.iters[k], self.definition.iters[run[0]]]
+            if extent >= _LONG_RUN * self.full_lanes or self.profile.positions & set(pair):
+                break
+            if not all(mergeable(access, pair) for access in self.profile.accesses):
+                break
+            run.insert(0, k)
+            extent *= int(pair[0].extent)
+        return run
+
+    def cost_along(self, it: Iter, lanes: int, extent: int = 0) -> float:
+        """Cycles a point when the lanes run along `it`, in a flat range of `extent` points."""
         if lanes == 1:
             return self.profile.work + sum(a.trips for a in self.profile.accesses)
         total = self.profile.work
@@ -79,7 +99,7 @@ class _Member:
             crossed = self.crossing(access, it, lanes) is not None
             cost = 1.0 + lanes.bit_length() if crossed else _lane_cost(access.step(it), lanes)
             total += access.trips * cost
-        extent = int(it.extent)
+        extent = extent or int(it.extent)
         steps = -(-extent // lanes)
         return total * steps / extent
 
@@ -110,47 +130,51 @@ class _Member:
         iters = self.definition.iters
         best, cost = self.scalar(), self.profile.work + sum(a.trips for a in self.profile.accesses)
         for k in reversed(self.own):
-            lanes = self.lanes_along(iters[k])
-            along = self.cost_along(iters[k], lanes)
+            run = self.run_of(k)
+            extent = _size(iters[r] for r in run)
+            lanes = self.lanes_in(extent)
+            along = self.cost_along(iters[k], lanes, extent)
             if lanes > 1 and along < cost:
-                best, cost = self._along_output(k, lanes), along
+                best, cost = self._along_output(run, lanes), along
         reduced = self._along_reductions()
         if reduced is not None and reduced[1] < cost:
             best = reduced[0]
         return best
 
-    def _along_output(self, vector: int, lanes: int) -> MemberChoice:
-        iters = self.definition.iters
-        order = [k for k in self.own if k != vector] + [vector]
+    def _along_output(self, run: list[int], lanes: int) -> MemberChoice:
+        iters, vector = self.definition.iters, run[-1]
+        order = [k for k in self.own if k not in run] + run
         tile = [1] * len(iters)
         looped = any(not c.unrolled for c in map(self._scalar_reduction, self.reductions))
         wanted = 4 if looped or self.profile.work < 12 else 2 if self.profile.work < 40 else 1
-        tile[vector] = _tile(int(iters[vector].extent), lanes, wanted)
+        tile[vector] = _tile(_size(iters[k] for k in run), lanes, wanted)
         across = {
             k
             for access in self.profile.reads
             if (k := self.crossing(access, iters[vector], lanes)) is not None
         }
         if len(across) == 1:
+            run, order = [vector], [k for k in self.own if k != vector] + [vector]
             tile[vector], tile[across.pop()] = 1, lanes
         elif looped:
-            self._jam(vector, tile, order)
+            self._jam(run, tile, order)
         return MemberChoice(
             tuple(order),
             vector,
             lanes,
             tuple(tile),
             reductions=tuple(self._scalar_reduction(r) for r in self.reductions),
+            merged=len(run) - 1,
         )
 
-    def _jam(self, vector: int, tile: list[int], order: Sequence[int]) -> None:
+    def _jam(self, run: list[int], tile: list[int], order: Sequence[int]) -> None:
         """Points along another iterator, where reads are shared between them."""
         for k in reversed(order):
             extent = int(self.definition.iters[k].extent)
             shares = any(
                 a.trips > 1 and not a.depends(self.definition.iters[k]) for a in self.profile.reads
             )
-            if k != vector and shares and extent > 1:
+            if k not in run and shares and extent > 1:
                 tile[k] = _tile(extent, 1, 4)
                 return
 
@@ -203,25 +227,12 @@ class _Member:
         """The choice with its outermost loops shared out over threads, where that pays."""
         if self.cycles() < PARALLEL_CYCLES:
             return choice
-        widths = [
-            choice.tile[k] * (choice.lanes if k == choice.vector else 1) for k in choice.order
-        ]
-        counts = [
-            -(-int(self.definition.iters[k].extent) // w)
-            for k, w in zip(choice.order, widths, strict=True)
-        ]
+        axes = axes_of(self.definition, choice)
+        counts = [-(-axis.extent // (axis.points * axis.lanes)) for axis in axes]
         taken, grain = _parallel_loops(counts, self.cycles(), threads)
         if not taken:
             return choice
-        return MemberChoice(
-            choice.order,
-            choice.vector,
-            choice.lanes,
-            choice.tile,
-            taken,
-            grain,
-            choice.reductions,
-        )
+        return replace(choice, parallel=taken, grain=grain)
 
 
 def _lane_cost(step: int | None, lanes: int) -> float:

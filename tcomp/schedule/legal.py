@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tcomp.ir.integer import Iter
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Definition, Reduce
+from tcomp.schedule.access import Access, profile
 from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
-from tcomp.schedule.nest import reductions_of
+from tcomp.schedule.nest import axes_of, reductions_of
 
 MOST_POINTS = 64  # side by side: more only makes code long
 MOST_LANES = 64
@@ -46,12 +48,12 @@ def member_is_legal(
         return False
     if (choice.vector < 0) != (choice.lanes == 1):
         return False
-    for k in own:
-        width = choice.tile[k] * (choice.lanes if k == choice.vector else 1)
-        extent = int(definition.iters[k].extent)
-        if choice.tile[k] < 1 or (extent and width > extent):
+    if not _merges(definition, choice):
+        return False
+    for axis in axes_of(definition, choice):
+        if axis.points < 1 or (axis.extent and axis.points * axis.lanes > axis.extent):
             return False
-        points *= choice.tile[k]
+        points *= axis.points
     reductions = reductions_of(definition)
     return (
         points <= MOST_POINTS
@@ -61,6 +63,26 @@ def member_is_legal(
             for r, c in zip(reductions, choice.reductions, strict=True)
         )
     )
+
+
+def _merges(definition: Definition, choice: MemberChoice) -> bool:
+    """Whether merged iterators end with the one of the lanes, nothing else tiles them, and the output
+    follows them without a gap."""
+    if not choice.merged:
+        return choice.merged == 0
+    inner = choice.order[len(choice.order) - 1 - choice.merged :]
+    return (
+        0 < choice.merged < len(choice.order)
+        and choice.vector == choice.order[-1]
+        and choice.parallel <= len(choice.order) - choice.merged
+        and all(choice.tile[k] == 1 for k in inner[:-1])
+        and mergeable(profile(definition).write, [definition.iters[k] for k in inner])
+    )
+
+
+def mergeable(access: Access, iters: Sequence[Iter]) -> bool:
+    """Whether an access steps evenly through the flat range of the iterators."""
+    return all(access.merges(outer, inner, int(inner.extent)) for outer, inner in pairwise(iters))
 
 
 def _group_loops(group: Group, choice: GroupChoice) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 
-from tcomp.ir.integer import Int, Iter
+from tcomp.ir.integer import ZERO, Int, Iter
 from tcomp.ir.loop.nodes import Declare, LoopVar, Stmt, Store
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.choice import MemberChoice
@@ -17,6 +18,56 @@ from tcomp.schedule.storage import Placement
 from tcomp.schedule.tiles import Tiles, loops_over, wrap
 from tcomp.schedule.transpose import transpose_squares
 from tcomp.schedule.vectorize import vectorize_block
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A loop of a nest: over one iterator, or over several that are merged into one flat range."""
+
+    iters: tuple[Iter, ...]
+    points: int
+    lanes: int
+
+    @property
+    def extent(self) -> int:
+        return prod(int(it.extent) for it in self.iters)
+
+    @property
+    def counter(self) -> Iter:
+        """The flat range; that of a single iterator is its own."""
+        if len(self.iters) == 1:
+            return self.iters[0]
+        name = "_".join(it.name for it in self.iters)
+        return Iter(name, ZERO, Int.of(self.extent))
+
+    def position(self, flat: Int) -> dict[Iter, Int]:
+        """Positions of the iterators at a position of the counter."""
+        if len(self.iters) == 1:
+            return {self.iters[0]: flat}
+        position: dict[Iter, Int] = {}
+        for it in reversed(self.iters):
+            position[it] = it.lo + flat % int(it.extent)
+            flat = flat // int(it.extent)
+        return position
+
+
+def axes_of(definition: t.Definition, choice: MemberChoice) -> list[Axis]:
+    """The loops of a nest, from outermost to innermost."""
+    single = (
+        choice.order[: len(choice.order) - 1 - choice.merged] if choice.merged else choice.order
+    )
+    axes = [
+        Axis(
+            (definition.iters[k],),
+            choice.tile[k] if choice.tile else 1,
+            choice.lanes if k == choice.vector else 1,
+        )
+        for k in single
+    ]
+    if choice.merged:
+        iters = tuple(definition.iters[k] for k in choice.order[len(single) :])
+        axes.append(Axis(iters, choice.tile[choice.vector], choice.lanes))
+    return axes
 
 
 def reductions_of(definition: t.Definition) -> tuple[t.Reduce, ...]:
@@ -31,18 +82,14 @@ def member_nest(
 
     A tensor that `kernel` keeps in a local must have no other iterators; use `member_local` for it.
     """
-    own = list(choice.order)
-    tiles = [Tiles(definition.iters[k], _width(choice, k)) for k in own]
-    if any(tile.extent == 0 for tile in tiles):
+    axes = axes_of(definition, choice)
+    if any(axis.extent == 0 for axis in axes):
         return ()
+    tiles = [Tiles(axis.counter, axis.points * axis.lanes) for axis in axes]
     kernel = _with_choices(definition, choice, kernel)
     loops, starts = loops_over(tiles, choice.parallel, choice.grain, kernel.names)
     lane = kernel.names.loop("lane", 0, choice.lanes - 1) if choice.vector >= 0 else None
-    spread = [
-        point.at(offset)
-        for point in points
-        for offset in _offsets(definition, own, starts, choice, lane)
-    ]
+    spread = [point.at(offset) for point in points for offset in _offsets(axes, starts, lane)]
     block: list[Stmt] = []
     values = evaluate(definition.body, spread, kernel, block)
     placement = kernel.storage[definition.tensor]
@@ -81,26 +128,16 @@ def _with_choices(definition: t.Definition, choice: MemberChoice, kernel: Kernel
     return replace(kernel, reductions=dict(pairs))
 
 
-def _width(choice: MemberChoice, k: int) -> int:
-    points = choice.tile[k] if choice.tile else 1
-    return points * choice.lanes if k == choice.vector else points
-
-
 def _offsets(
-    definition: t.Definition,
-    own: Sequence[int],
-    starts: Sequence[Int],
-    choice: MemberChoice,
-    lane: LoopVar | None,
-) -> list[dict[Iter, Int]]:
+    axes: Sequence[Axis], starts: Sequence[Int], lane: LoopVar | None
+) -> Iterator[dict[Iter, Int]]:
     """Positions of the points of one tile."""
     ranges = []
-    for k, start in zip(own, starts, strict=True):
-        count = choice.tile[k] if choice.tile else 1
-        if k == choice.vector:
-            assert lane is not None
-            ranges.append([start + c * choice.lanes + Int.of(lane) for c in range(count)])
-        else:
-            ranges.append([start + c for c in range(count)])
-    iters = [definition.iters[k] for k in own]
-    return [dict(zip(iters, each, strict=True)) for each in product(*ranges)]
+    for axis, start in zip(axes, starts, strict=True):
+        within = Int.of(lane) if axis.lanes > 1 and lane is not None else ZERO
+        ranges.append([start + c * axis.lanes + within for c in range(axis.points)])
+    for each in product(*ranges):
+        position: dict[Iter, Int] = {}
+        for axis, flat in zip(axes, each, strict=True):
+            position |= axis.position(flat)
+        yield position

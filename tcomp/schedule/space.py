@@ -179,7 +179,9 @@ def _without_lanes(choice: MemberChoice) -> MemberChoice:
         replace(r, vector=-1, lanes=1, unrolled=0) if r.vector >= 0 else r
         for r in choice.reductions
     )
-    return replace(choice, vector=-1, lanes=1, tile=(1,) * len(choice.tile), reductions=reductions)
+    return replace(
+        choice, vector=-1, lanes=1, merged=0, tile=(1,) * len(choice.tile), reductions=reductions
+    )
 
 
 def _scaled(grain: int) -> tuple[int, ...]:
