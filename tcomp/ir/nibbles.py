@@ -17,7 +17,8 @@ def pack_nibbles(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return nibbles
     if nibbles.shape[-1] % 2:
         nibbles = np.concatenate([nibbles, np.zeros_like(nibbles[..., :1])], axis=-1)
-    return nibbles[..., 0::2] | (nibbles[..., 1::2] << 4)
+    packed: np.ndarray[Any, Any] = nibbles[..., 0::2] | (nibbles[..., 1::2] << 4)
+    return packed
 
 
 def unpack_nibbles(packed: np.ndarray[Any, Any], length: int, signed: bool) -> np.ndarray[Any, Any]:

@@ -74,13 +74,18 @@ class Scalars:
         raise TypeError(type(node))
 
     def typed(self, node: Expression) -> Expr:
-        """The value in its own type; a narrow one as arithmetic reads it, a bool as it is."""
+        """The value in its own type; a narrow one as arithmetic reads it, a bool as it is.
+
+        A `cast` around all of it says the type: `T[i] = cast(f16, e)` makes a local of f16.
+        """
         value = self.operand(node)
         try:
             made = settle(value)
         except DoesNotFit as error:
             self.frame.fail(str(error), "TC033", node)
-        return made if made.dtype.is_bool else convert(made, compute_type(made.dtype))
+        if made.dtype.is_bool or (isinstance(node, Application) and node.function == "cast"):
+            return made
+        return convert(made, compute_type(made.dtype))
 
     def _chain(self, node: Binary) -> Operand:
         """Left operands iteratively: sums of a thousand terms are no deep recursion."""
