@@ -31,9 +31,13 @@ Number = int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Specialisation:
-    """One kernel, and how to make the program of concrete sizes behind it again."""
+    """One kernel, and how to make the program of concrete sizes behind it again.
+
+    `function` runs the kernel on arrays that fit it exactly and hands all others on.
+    """
 
     kernel: Kernel
+    function: Callable[..., Any]
     generics: Mapping[str, str]
     sizes: Mapping[str, int]
 
@@ -155,15 +159,16 @@ class Compiled:
         chosen = self._specialisation(values)
         if chosen is not self._latest:
             self._latest = chosen
-            self._function = chosen.kernel.callable(self._slow)
+            self._function = chosen.function
         return chosen.kernel.call(values, out)
 
     def _specialisation(self, values: list[Any]) -> Specialisation:
         given = [arrays.as_array(v, n) for v, n in zip(values, self._names(), strict=True)]
-        seen = tuple((a.dtype.name, a.shape) for a in given)
-        found = self._kernels.get(seen)
+        known = tuple((a.dtype, a.shape) for a in given)
+        found = self._kernels.get(known)
         if found is None:
-            found = self._kernels[seen] = self._from_cache(seen) or self._made(seen, values)
+            seen = tuple((a.dtype.name, a.shape) for a in given)
+            found = self._kernels[known] = self._from_cache(seen) or self._made(seen, values)
         return found
 
     def _from_cache(self, seen: tuple[Any, ...]) -> Specialisation | None:
@@ -184,7 +189,9 @@ class Compiled:
 
     def _loaded(self, parts: Parts) -> Specialisation:
         kernel = load_parts(parts, self._options, self._constants)
-        return Specialisation(kernel, parts.call.facts["generics"], parts.call.facts["sizes"])
+        facts = parts.call.facts
+        function = kernel.callable(self._slow)
+        return Specialisation(kernel, function, facts["generics"], facts["sizes"])
 
     def _front_key(self, seen: tuple[Any, ...]) -> str:
         return cache.front_key(
@@ -221,7 +228,7 @@ class Compiled:
         )
         parts = parts_for(program, self._options, frozenset(self._constants))
         kernel = load_parts(parts, self._options, self._constants)
-        return Specialisation(kernel, generics, sizes)
+        return Specialisation(kernel, kernel.callable(self._slow), generics, sizes)
 
     # -- the front -----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ copied. All refusals are `BindingError`s that name the argument, what was expect
 
 from __future__ import annotations
 
+import sys
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,7 +28,8 @@ def as_array(value: Any, name: str, element: DType | None = None) -> Array:
     `__dlpack__`, with the buffer protocol, or with `__array__`. Raises BindingError (TC077, TC082).
     """
     if isinstance(value, np.ndarray):
-        if isinstance(value, np.ma.MaskedArray):
+        masked = sys.modules.get("numpy.ma")  # touching np.ma would import it: 10 ms
+        if masked is not None and isinstance(value, masked.MaskedArray):
             raise _no_array(name, value, "fill the mask first: array.filled(value)")
         return np.asarray(value)
     if isinstance(value, bool | int | float | np.generic):

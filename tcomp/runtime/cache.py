@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -165,6 +164,8 @@ class Cache:
             return None
 
     def _write(self, path: Path, data: bytes) -> None:
+        import tempfile  # 5 ms that only writers pay
+
         handle, name = tempfile.mkstemp(_TEMPORARY, "", self.folder)  # mode 0600
         try:
             with open(handle, "wb") as file:

@@ -14,8 +14,8 @@ import struct
 import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 _ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
@@ -32,8 +32,7 @@ _KNOWN = (_R_64, _R_PC32, _R_PLT32, _R_PC64, *_GOT_KINDS)
 _STUB = b"\xff\x25\x00\x00\x00\x00"  # jmp *0(%rip): the address follows and serves as GOT entry too
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
+class _Section(NamedTuple):
     kind: int
     flags: int
     offset: int
@@ -55,15 +54,13 @@ class _Section:
         return bool(writable) or self.kind == _NOBITS
 
 
-@dataclass(frozen=True, slots=True)
-class _Symbol:
+class _Symbol(NamedTuple):
     name: str
     section: int
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Relocation:
+class _Relocation(NamedTuple):
     section: int
     offset: int
     kind: int
@@ -71,11 +68,10 @@ class _Relocation:
     addend: int
 
 
-@dataclass(frozen=True, slots=True)
-class ElfObject:
+class ElfObject(NamedTuple):
     """An object that `link` can load."""
 
-    code: bytes = field(repr=False)
+    code: bytes
     sections: tuple[_Section, ...]
     symbols: tuple[_Symbol, ...]
     relocations: tuple[_Relocation, ...]

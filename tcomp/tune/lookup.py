@@ -52,21 +52,6 @@ def known_schedules(plan: Plan, analytical: Sequence[Trace], options: Options) -
         return tuple(analytical)
 
 
-def database_state(options: Options) -> str:
-    """Text that changes whenever records are added: kernels made before are then looked at anew."""
-    if options.tune == "off":
-        return "off"
-    path = Database(options.database).path
-    marks = []
-    for file in (path, path.with_name(path.name + "-wal")):
-        try:
-            status = file.stat()
-        except OSError:
-            continue
-        marks.append(f"{status.st_mtime_ns}:{status.st_size}")
-    return " ".join([str(path), *marks]) if marks else ""
-
-
 def _known(database: Database, group: Group, analytical: Trace, options: Options) -> Trace | None:
     best = database.best(key_of(group, analytical, options))
     if best is None:
