@@ -5,6 +5,7 @@ from __future__ import annotations
 from tcomp.codegen.half import converts_halves, without_halves
 from tcomp.codegen.math import expand
 from tcomp.codegen.math.expand import Accuracy
+from tcomp.codegen.math.fused import without_fma
 from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, postorder, rewrite
 from tcomp.target import Target
 
@@ -17,6 +18,7 @@ def prepare(expr: Expr, target: Target, accuracy: Accuracy = "standard") -> Expr
     if not any(map(_is_rewritten, postorder(expr))):
         return expr
     primitive = expand(rewrite(expr, _fold), accuracy)
+    primitive = primitive if target.has_fma else without_fma(primitive)
     return primitive if converts_halves(target) else without_halves(primitive)
 
 

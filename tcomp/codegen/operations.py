@@ -53,6 +53,8 @@ def emit_operation(builder: FunctionBuilder, target: Target, node: Op, args: lis
         case "fma":
             name = "llvm.fma" if target.has_fma else "llvm.fmuladd"
             return builder.call(name, type_, args)
+        case "exact_fma":
+            return builder.call("llvm.fma", type_, args)
     if node.op in _FLOAT_COMPARE:
         return _compare(builder, node.op, operand, type_, args)
     if node.dtype.is_float:

@@ -23,6 +23,7 @@ from tcomp.ir.loop.nodes import (
     Space,
     Store,
 )
+from tcomp.target import Target
 from tests.compiled import Compiled
 
 BLOCK = 1 << 12
@@ -35,11 +36,12 @@ def apply(
     result: DType,
     accuracy: Accuracy = "standard",
     lanes: int = 8,
+    target: Target | None = None,
 ) -> Any:
     """op(*args) elementwise. An argument that is a Python number is a constant of the kernel."""
     constants = tuple(a if isinstance(a, int | float) else None for a in args)
     arrays = [a for a in args if not isinstance(a, int | float)]
-    kernel = compiled(op, sources, result, constants, accuracy, lanes)
+    kernel = compiled(op, sources, result, constants, accuracy, lanes, target)
     count = len(arrays[0])
     padded = -(-count // BLOCK) * BLOCK
     out = np.zeros(padded, result.numpy)
@@ -62,8 +64,9 @@ def compiled(
     constants: tuple[float | int | None, ...],
     accuracy: Accuracy,
     lanes: int,
+    target: Target | None = None,
 ) -> Compiled:
-    return Compiled(module(op, sources, result, constants, accuracy, lanes))
+    return Compiled(module(op, sources, result, constants, accuracy, lanes), target)
 
 
 def module(

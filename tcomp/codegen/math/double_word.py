@@ -28,7 +28,7 @@ def fast_two_sum(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
 def two_product(a: Lanes, b: Operand) -> tuple[Lanes, Lanes]:
     """a * b = product + error exactly, but for underflow."""
     product = a * b
-    return product, a.fma(b, -product)
+    return product, a.exact_fma(b, -product)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class DoubleWord:
 
     def __truediv__(self, other: DoubleWord) -> DoubleWord:
         quotient = self.high / other.high
-        rest = (-quotient).fma(other.high, self.high)
+        rest = (-quotient).exact_fma(other.high, self.high)
         correction = (rest + (-quotient).fma(other.low, self.low)) / other.high
         return DoubleWord(*fast_two_sum(quotient, correction))
 

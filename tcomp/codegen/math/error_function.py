@@ -31,8 +31,8 @@ def erfcx_scaled(a: Lanes, square: Lanes, tail: Lanes, slope: float, factor: Lan
     divisor = a.fma(slope, 1.0)
     t = 1.0 / divisor
     # The rounding errors of t: p varies so fast that they would cost 3 ULP.
-    divisor_error = a.fma(slope, 1.0 - divisor)
-    rest = (-t).fma(divisor_error, (-t).fma(divisor, 1.0))
+    divisor_error = a.exact_fma(slope, 1.0 - divisor)
+    rest = (-t).fma(divisor_error, (-t).exact_fma(divisor, 1.0))
     u = t.fma(rest, t - 0.5)
     grown_tail = exp_minus_one(parts)
     if a.dtype is f32:

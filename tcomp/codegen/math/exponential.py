@@ -126,7 +126,7 @@ def exp2_compensated(x: Lanes) -> Lanes:
     shifted, n = nearest_integer(clamped)
     rest = clamped - n
     r = rest * LN2
-    low = rest.fma(LN2_TAIL[x.dtype], rest.fma(LN2, -r))
+    low = rest.fma(LN2_TAIL[x.dtype], rest.exact_fma(LN2, -r))
     return scaled(1.0 + exp_minus_one(Reduced(shifted, r, r, low)), shifted)
 
 

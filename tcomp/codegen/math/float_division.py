@@ -47,7 +47,7 @@ def _truncated_remainder(a: Lanes, b: Lanes) -> Lanes:
 
 def _step(r: Lanes, b: Lanes) -> Lanes:
     """r - round-ish(r/b) b: |result| <= b where r/b < 2**52, else 2**52 times smaller than r."""
-    return (-(r / b).trunc()).fma(b, r)
+    return (-(r / b).trunc()).exact_fma(b, r)
 
 
 def _settle(r: Lanes, b: Lanes) -> Lanes:

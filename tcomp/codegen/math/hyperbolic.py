@@ -58,10 +58,10 @@ def tanh_compensated(x: Lanes) -> Lanes:
     power = scale(parts.shifted)
     p = exp_minus_one(parts)
     above, below = power.fma(p, power - 1.0), power.fma(p, power + 1.0)
-    above_error = power.fma(p, (power - 1.0) - above)
-    below_error = power.fma(p, (power + 1.0) - below)
+    above_error = power.exact_fma(p, (power - 1.0) - above)
+    below_error = power.exact_fma(p, (power + 1.0) - below)
     quotient = above / below
-    rest = (-quotient).fma(below_error, (-quotient).fma(below, above) + above_error)
+    rest = (-quotient).fma(below_error, (-quotient).exact_fma(below, above) + above_error)
     return flip_sign(quotient + rest / below, x)
 
 
@@ -91,7 +91,7 @@ def sigmoid_compensated(x: Lanes) -> Lanes:
     numerator = where(negative, e, 1.0)
     denominator, lost = fast_two_sum(x.constant(1.0), e)
     quotient = numerator / denominator
-    rest = (-quotient).fma(lost, (-quotient).fma(denominator, numerator))
+    rest = (-quotient).fma(lost, (-quotient).exact_fma(denominator, numerator))
     return rest.fma(where(negative, 1.0 - quotient, quotient), quotient)
 
 

@@ -85,8 +85,13 @@ class Lanes:
         return self.apply("abs")
 
     def fma(self, factor: Operand, term: Operand) -> Lanes:
-        """self * factor + term, rounded once."""
+        """self * factor + term."""
         return self.apply("fma", factor, term)
+
+    def exact_fma(self, factor: Operand, term: Operand) -> Lanes:
+        """`fma` where the algorithm relies on the single rounding. Processors without the instruction
+        may round `fma` twice; this one they compute the long way (`fused.py`)."""
+        return self.apply("exact_fma", factor, term)
 
     # -- comparisons: false where an operand is NaN, but for `differs`
 

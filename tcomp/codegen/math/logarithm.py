@@ -94,12 +94,12 @@ def log2(x: Lanes) -> Lanes:
     k, f = parts.k, parts.f
     if x.dtype is f32:
         small = f.fma(low, f * f * horner(f, LOG2_F32))
-        return special(x, k + f.fma(high, small))
+        return special(x, k + f.exact_fma(high, small))
     tail = log1p_tail(f)
     total = f + tail
     rest = tail - (total - f)
     product = total * high
-    small = total.fma(low, total.fma(high, -product)) + rest * high
+    small = total.fma(low, total.exact_fma(high, -product)) + rest * high
     whole = k + product
     return special(x, whole + ((k - whole) + product + small))
 

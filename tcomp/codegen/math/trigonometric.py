@@ -38,9 +38,9 @@ class Angle:
 def reduce_moderate(x: Lanes) -> Angle:
     """n * pi/2 is subtracted; x - n*part1 is exact, the rest is kept in two words."""
     shifted, n = nearest_integer(x, TWO_OVER_PI)
-    first = n.fma(-HALF_PI[0], x)
+    first = n.exact_fma(-HALF_PI[0], x)
     product = n * HALF_PI[1]
-    error = n.fma(HALF_PI[1], -product)
+    error = n.exact_fma(HALF_PI[1], -product)
     high, low = two_sum(first, -product)
     return Angle(shifted.bits, high, low - n.fma(HALF_PI[2], error))
 
@@ -51,7 +51,7 @@ def from_turns(high: Lanes, low: Lanes) -> Angle:
     shifted, n = nearest_integer(quarter_high)
     rest = quarter_high - n
     product = rest * HALF_PI[0]
-    error = rest.fma(HALF_PI[0], -product)
+    error = rest.exact_fma(HALF_PI[0], -product)
     return Angle(shifted.bits, product, error + rest.fma(HALF_PI[1], quarter_low * HALF_PI[0]))
 
 
@@ -62,7 +62,7 @@ def reduce_far(x: Lanes) -> Angle:
 def reduce_moderate_short(x: Lanes) -> Angle:
     """`x` is f64 but has the value of an f32, so 2**-60 is accuracy enough and `low` is dropped."""
     shifted, n = nearest_integer(x, TWO_OVER_PI)
-    r = n.fma(-HALF_PI[1], n.fma(-HALF_PI[0], x))
+    r = n.fma(-HALF_PI[1], n.exact_fma(-HALF_PI[0], x))
     return Angle(shifted.bits, r, x.constant(0.0))
 
 
