@@ -41,7 +41,8 @@ def _long_way(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
     result = (total + (lost + error)) * where(a_large, a.constant(1 / SHRINK), 1.0)
     result = result * where(b_large, a.constant(1 / SHRINK), 1.0)
     plain = a * b + c
-    return where(abs(plain) < float("inf"), result, plain)
+    # Scaling would lose a tiny c beside no product at all.
+    return where((abs(plain) < float("inf")) & product.differs(0.0), result, plain)
 
 
 def _product(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
