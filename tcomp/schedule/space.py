@@ -41,7 +41,9 @@ class Space(Protocol):
 def space(group: Group, target: Target, threads: int) -> Space:
     """The schedules of a group of a completed plan; `first` is the analytical one."""
     first = analytical_trace(group, target, threads)
-    if first.kind in (contraction.KIND, scatter.KIND):
+    if first.kind == contraction.KIND:
+        return contraction.ContractionSpace(group, target, threads, first)
+    if first.kind == scatter.KIND:
         return Fixed(first)
     return NestSpace(group, target, threads, first)
 

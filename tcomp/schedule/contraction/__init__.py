@@ -7,5 +7,14 @@ from tcomp.schedule.contraction.group import (
     match_group,
 )
 from tcomp.schedule.contraction.match import Contraction, match
+from tcomp.schedule.contraction.space import ContractionSpace
 
-__all__ = ["KIND", "Contraction", "analytical_trace", "lower_contraction", "match", "match_group"]
+__all__ = [
+    "KIND",
+    "Contraction",
+    "ContractionSpace",
+    "analytical_trace",
+    "lower_contraction",
+    "match",
+    "match_group",
+]

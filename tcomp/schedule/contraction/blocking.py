@@ -136,16 +136,24 @@ def _unit(unit: int, lanes: int, dimensions: int) -> int:
 
 
 def prefers_dots(g: Geometry) -> bool:
-    """Whether vectors run along inner: both sides are contiguous there, and rows too few to pack right."""
-    last = g.left.inner[-1], g.right.inner[-1]
+    """Whether vectors better run along inner: rows are too few to pack right for them."""
     return (
-        g.rows.extent <= _DOT_ROWS
+        can_dot(g)
+        and g.rows.extent <= _DOT_ROWS
         and not g.right.runs_along_own()
         and g.right.step_inner() == 1
         and g.left.step_inner() <= 1
-        and min(d.extent for d in last) >= g.lanes
-        and g.left.is_affine_along(g.rows)
+        and min(side.inner[-1].extent for side in (g.left, g.right)) >= g.lanes
+    )
+
+
+def can_dot(g: Geometry) -> bool:
+    """Whether vectors can run along inner."""
+    return (
+        g.left.is_affine_along(g.rows)
         and g.right.is_affine_along(g.columns)
+        and g.left.is_affine_along(g.left.inner[-1])
+        and g.right.is_affine_along(g.right.inner[-1])
     )
 
 

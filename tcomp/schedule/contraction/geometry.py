@@ -38,9 +38,9 @@ class Operand:
         """Whether the value is one load without a mask, of the type in which it is multiplied."""
         return isinstance(self.value, Load) and self.value.mask is None
 
-    def is_affine_along(self, own: Dimension) -> bool:
-        """Whether addresses are affine along the side's whole own dimension."""
-        return is_affine(self.value, own.at)
+    def is_affine_along(self, dimension: Dimension) -> bool:
+        """Whether addresses are affine along the side's own dimension, or one of `inner`."""
+        return is_affine(self.value, dimension.at)
 
     def step_own(self) -> int:
         """The longest stride of its loads along its whole own dimension, 0 where there is no constant one."""

@@ -42,7 +42,7 @@ def worthwhile(contraction: Contraction) -> bool:
         return False
     if contraction.reuse_of_right >= 2:
         return True
-    geometry = _survey(contraction, _NOMINAL)
+    geometry = survey_dense(contraction, _NOMINAL)
     right = geometry.right
     if prefers_dots(geometry):
         return True
@@ -51,10 +51,20 @@ def worthwhile(contraction: Contraction) -> bool:
 
 def analytical_trace(contraction: Contraction, target: Target, threads: int) -> Trace:
     """A good schedule, found without measuring."""
-    return trace(KIND, asdict(choose(_survey(contraction, target), threads)).items())
+    return to_trace(choose(survey_dense(contraction, target), threads))
 
 
-def _survey(contraction: Contraction, target: Target) -> Geometry:
+def to_trace(blocking: Blocking) -> Trace:
+    """A blocking's decisions, in their order."""
+    return trace(KIND, asdict(blocking).items())
+
+
+def from_trace(decided: Trace) -> Blocking:
+    """The blocking that a trace holds. Raises KeyError where a decision is missing."""
+    return Blocking(*(decided[f.name] for f in fields(Blocking)))
+
+
+def survey_dense(contraction: Contraction, target: Target) -> Geometry:
     """The contraction with all of its tensors dense."""
     definition = contraction.definition
     tensors = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
@@ -72,7 +82,7 @@ def lower_contraction(
     contraction = match(group.members[0])
     if contraction is None:
         raise InternalError("a contraction's trace for what is none", code="TC099")
-    blocking = Blocking(*(decided[f.name] for f in fields(Blocking)))
+    blocking = from_trace(decided)
     geometry = survey(contraction, Scope(storage, faults, names, target))
     nest = DotProductNest if blocking.form == DOT else OuterProductNest
     return nest(geometry, blocking).statements()

@@ -1,0 +1,193 @@
+"""The space of a contraction's schedules: what is legal, and what lies one decision away."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, lcm
+
+from tcomp.ir.plan import Group
+from tcomp.schedule.contraction.blocking import (
+    DIRECT,
+    DOT,
+    OUTER,
+    PRIVATE,
+    SHARED,
+    Blocking,
+    can_dot,
+)
+from tcomp.schedule.contraction.geometry import Geometry
+from tcomp.schedule.contraction.group import from_trace, survey_dense, to_trace
+from tcomp.schedule.contraction.match import match
+from tcomp.schedule.contraction.tasks import RowPanels
+from tcomp.schedule.trace import Trace
+from tcomp.target import Target
+
+_UNROLLS = (1, 2, 4, 8)
+_WALK = 8  # steps from the analytical schedule to a drawn one, at most
+_CODE = 512  # multiplications in the text of a tile's loop, at most: compile time
+
+
+@dataclass(frozen=True, slots=True)
+class ContractionSpace:
+    """The legal schedules of a group that is one contraction; `first` is the analytical one."""
+
+    group: Group
+    target: Target
+    threads: int
+    first: Trace
+
+    def sample(self, rng: random.Random) -> Trace:
+        """The end of a random walk from the analytical schedule."""
+        geometry, here = self._geometry(), from_trace(self.first)
+        for _ in range(rng.randint(1, _WALK)):
+            here = rng.choice(list(around(geometry, here, self.threads)) or [here])
+        return to_trace(here)
+
+    def neighbours(self, trace: Trace) -> Iterator[Trace]:
+        """Legal schedules one decision away, in a fixed order."""
+        return map(to_trace, around(self._geometry(), from_trace(trace), self.threads))
+
+    def _geometry(self) -> Geometry:
+        contraction = match(self.group.members[0])
+        assert contraction is not None  # `first` is a contraction's trace
+        return survey_dense(contraction, self.target)
+
+
+def around(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
+    """Legal blockings one decision away."""
+    seen = {here}
+    for choice in (_repaired(g, b) for b in _moves(g, here, threads)):
+        if choice not in seen and is_legal(g, choice):
+            seen.add(choice)
+            yield choice
+
+
+def is_legal(g: Geometry, b: Blocking) -> bool:
+    """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
+    panels = RowPanels.of(g.rows.extent, b.tile_rows) if b.tile_rows > 0 else None
+    positive = min(b.tile_vectors, b.unroll, b.depth, b.task_panels, b.task_columns) > 0
+    if panels is None or not positive or b.depth > g.inner:
+        return False
+    if b.task_panels > panels.count or b.task_columns > g.columns.extent:
+        return False
+    if b.tile_rows * b.tile_vectors * b.unroll > _CODE:
+        return False
+    if b.form == DOT:
+        return _is_legal_dot(g, b)
+    return (
+        b.form == OUTER
+        and _fits_registers(g, b, panels)
+        and _divides_columns(g, b)
+        and _divides_inner(g, b)
+        and _fits_l2(g, b, panels)
+        and (b.left == PRIVATE or g.left.is_affine_along(g.rows))
+    )
+
+
+def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
+    return (
+        can_dot(g)
+        and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
+        and b.tile_rows * (b.tile_vectors + 1) + 1 <= g.scope.target.vector_registers
+        and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
+    )
+
+
+def _fits_registers(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
+    needed = panels.tallest * b.tile_vectors + b.tile_vectors + 1
+    return (
+        needed <= g.scope.target.vector_registers
+        and (b.tile_vectors - 1) * g.lanes < g.columns.extent
+    )
+
+
+def _divides_columns(g: Geometry, b: Blocking) -> bool:
+    columns, width = g.columns.extent, b.tile_vectors * g.lanes
+    if g.right.is_affine_along(g.columns):
+        return _is_whole(b.task_columns, width, columns)
+    run = g.right.runs[-1].extent
+    whole = b.task_columns % run == 0 and columns % b.task_columns == 0
+    return b.right == PRIVATE and whole
+
+
+def _is_whole(share: int, width: int, columns: int) -> bool:
+    return share == columns or share % width == 0
+
+
+def _divides_inner(g: Geometry, b: Blocking) -> bool:
+    return b.depth == g.inner or (g.holds_sums() and b.depth % inner_unit(g, b) == 0)
+
+
+def inner_unit(g: Geometry, b: Blocking) -> int:
+    """What blocks of inner are multiples of: groups of unrolled positions, vectors or runs of packers."""
+    unit = b.unroll
+    for mode, operand in ((b.left, g.left), (b.right, g.right)):
+        if mode == PRIVATE:
+            unit = lcm(unit, operand.unit() if len(operand.inner) > 1 else g.lanes)
+    return unit
+
+
+def _fits_l2(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
+    left = b.task_panels * panels.tallest * b.depth if b.left == PRIVATE else 0
+    right = b.task_columns * b.depth if b.right == PRIVATE else 0
+    return (left + right) * g.dtype.bytes <= 4 * g.scope.target.l2
+
+
+# -- moves -------------------------------------------------------------------------------------------
+
+
+def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
+    if threads > 1:
+        yield replace(here, parallel=1 - here.parallel)
+    for unroll in _UNROLLS:
+        yield replace(here, unroll=unroll)
+    for task_panels in _scaled(here.task_panels):
+        yield replace(here, task_panels=task_panels)
+    for task_columns in _scaled(here.task_columns):
+        yield replace(here, task_columns=task_columns)
+    if here.form == DOT:
+        for rows in range(1, min(g.rows.extent, 8) + 1):
+            yield replace(here, tile_rows=rows)
+        for columns in (1, 2, 3, 4, 6, 8):
+            yield replace(here, tile_vectors=columns)
+        return
+    for rows, vectors in tiles(g):
+        yield replace(here, tile_rows=rows, tile_vectors=vectors)
+    for depth in (*_scaled(here.depth), g.inner):
+        yield replace(here, depth=depth)
+    for left in (DIRECT, PRIVATE):
+        yield replace(here, left=left)
+    for right in (DIRECT, PRIVATE, SHARED):
+        yield replace(here, right=right)
+
+
+def tiles(g: Geometry) -> Iterator[tuple[int, int]]:
+    """Register tiles worth trying: the tallest of each width, and somewhat lower ones."""
+    registers = g.scope.target.vector_registers
+    for vectors in range(1, 6):
+        tallest = min((registers - vectors - 1) // vectors, g.rows.extent)
+        for rows in dict.fromkeys(
+            (tallest, tallest - 1, tallest - 2, tallest * 3 // 4, tallest // 2)
+        ):
+            if rows > 0:
+                yield rows, vectors
+
+
+def _scaled(value: int) -> tuple[int, ...]:
+    return (max(1, value // 4), max(1, value // 2), max(1, value * 3 // 4), value * 2, value * 4)
+
+
+def _repaired(g: Geometry, b: Blocking) -> Blocking:
+    """The nearest blocking whose shares are whole panels, runs and unrolled groups."""
+    panels = RowPanels.of(g.rows.extent, b.tile_rows)
+    columns, inner = g.columns.extent, g.inner
+    width = b.tile_vectors * (1 if b.form == DOT else g.lanes)
+    if not g.right.is_affine_along(g.columns):
+        width = g.right.runs[-1].extent
+    task_columns = min(columns, ceil(b.task_columns / width) * width)
+    depth = min(inner, ceil(b.depth / inner_unit(g, b)) * inner_unit(g, b))
+    depth = inner if b.form == DOT else depth
+    task_panels = min(b.task_panels, panels.count)
+    return replace(b, task_columns=task_columns, depth=depth, task_panels=task_panels)

@@ -1,0 +1,59 @@
+"""Every schedule in a contraction's space gives the right result, on the loop interpreter."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tcomp import schedule
+from tcomp.ir.plan import Group
+from tcomp.ir.tensor.nodes import Program
+from tcomp.schedule.contraction import KIND
+from tests.numerics.contractions import (
+    contraction,
+    contraction_reference,
+    convolution,
+    convolution_reference,
+    matmul,
+    matmul_reference,
+)
+from tests.numerics.test_contractions import NEON, check
+from tests.unit.programs import random_inputs
+
+PROGRAMS = {
+    "matmul": matmul(11, 21, 26),
+    "transposed": matmul(9, 14, 33, True, True),
+    "few rows": matmul(3, 10, 40, False, True),
+    "convolution": convolution((2, 3, 6, 7), (5, 3, 3), 1, 1, 1),
+    "contraction": contraction("abcd", "aebf", "dfce"),
+}
+
+
+def reference(name: str, source: Program, inputs: dict[str, object]) -> object:
+    if name == "convolution":
+        return convolution_reference(inputs, 1, 1, 1)
+    if name == "contraction":
+        return contraction_reference(inputs, "abcd", "aebf", "dfce")
+    return matmul_reference(inputs, name == "transposed", name in ("transposed", "few rows"))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_drawn_schedules(name: str) -> None:
+    source = PROGRAMS[name]
+    group = Group(tuple(source.definitions()))
+    space = schedule.space(group, NEON, 2)
+    assert space.first.kind == KIND
+    inputs = random_inputs(source)
+    expected = reference(name, source, inputs)
+    rng = random.Random(7)
+    for drawn in {space.sample(rng) for _ in range(12)}:
+        check(source, expected, inputs, decided=drawn)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_neighbours_differ_and_are_many(name: str) -> None:
+    space = schedule.space(Group(tuple(PROGRAMS[name].definitions())), NEON, 2)
+    near = list(space.neighbours(space.first))
+    assert len(near) == len(set(near)) >= 5
+    assert space.first not in near
