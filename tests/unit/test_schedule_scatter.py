@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from programs import iterator, program, random_inputs, read, tensor
-from schedule_harness import NARROW, WIDE, agree
+from schedule_harness import NARROW, WIDE, agree, run
 
 from tcomp import schedule
 from tcomp.ir.dtypes import DType, boolean, f32, f64, i32, i64, u8
-from tcomp.ir.integer import Int
+from tcomp.ir.integer import Int, Value
 from tcomp.ir.tensor.nodes import (
     Apply,
     Const,
@@ -17,6 +17,7 @@ from tcomp.ir.tensor.nodes import (
     Expr,
     IndexValue,
     Program,
+    Read,
     Reduce,
     Tensor,
     truth,
@@ -132,3 +133,27 @@ def test_an_output_of_few_points_is_no_scatter() -> None:
     p = program([X], [out], Definition(out, (few,), _where(same, Const(1, i32), "sum")))
     assert _kinds(p) == ["nest"]
     agree(p, _inputs(p))
+
+
+def test_a_converted_choice_counts() -> None:
+    out = tensor("out", B, dtype=i32)
+    choice = Apply("where", (_same(X), Const(1, i64), Const(0, i64)), i64)
+    body = Reduce("sum", (n,), Apply("cast", (choice,), i32))
+    p = program([X], [out], Definition(out, (b,), body))
+    assert _kinds(p) == ["scatter"]
+    agree(p, _inputs(p))
+
+
+def test_gathered_rows_are_checked_even_where_they_go_nowhere() -> None:
+    """A graph convolution: rows of `table` picked by `labels`, added up by `x`."""
+    table, out = tensor("table", B, D, dtype=f32), tensor("out", B, D, dtype=f32)
+    row = Int.of(Value(read(LABELS, n)))
+    body = _where(_same(X), Read(table, (row, Int.of(d))), "sum")
+    p = program([X, LABELS, table], [out], Definition(out, (b, d), body))
+    assert _kinds(p) == ["scatter"]
+    inputs = _inputs(p)
+    inputs["labels"] %= B
+    agree(p, inputs)
+    inputs["x"][7], inputs["labels"][7] = B + 1, B
+    _, status, faults = run(make_plan(p), inputs)
+    assert "tensor 'table' axis 0" in faults[status - 1]

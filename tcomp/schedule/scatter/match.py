@@ -99,8 +99,8 @@ def _selected(reduce: t.Reduce) -> tuple[list[t.Expr], t.Expr] | None:
     body = reduce.body
     identity = REDUCTIONS[reduce.op].identity(reduce.dtype)
     conditions: list[t.Expr] = []
-    while isinstance(body, t.Apply) and body.op == "where":
-        condition, then, otherwise = body.args
+    while (choice := _choice(body)) is not None:
+        condition, then, otherwise = choice
         if not isinstance(otherwise, t.Const) or otherwise.value != identity:
             break
         conditions += _conjuncts(condition)
@@ -113,6 +113,21 @@ def _selected(reduce: t.Reduce) -> tuple[list[t.Expr], t.Expr] | None:
             conditions += _conjuncts(body)
             body = t.truth(True)
     return (conditions, body) if conditions else None
+
+
+def _choice(body: t.Expr) -> tuple[t.Expr, t.Expr, t.Expr] | None:
+    """The operands of a `where`; a conversion of one converts both of its values."""
+    match body:
+        case t.Apply("where", (condition, then, otherwise), _):
+            return condition, then, otherwise
+        case t.Apply("cast", (inner,), dtype) if not inner.dtype.is_float:
+            parts = _choice(inner)
+            if parts is None or not isinstance(parts[2], t.Const):
+                return None
+            zero = t.Const(0.0 if dtype.is_float else 0, dtype)
+            then = t.Apply("cast", (parts[1],), dtype)
+            return None if parts[2].value else (parts[0], then, zero)
+    return None
 
 
 def _conjuncts(condition: t.Expr) -> list[t.Expr]:
@@ -143,10 +158,17 @@ def _place(condition: t.Expr, definition: t.Definition) -> tuple[Iter, Int] | No
 
 
 def _skips_checks(scatter: Scatter) -> bool:
-    """Whether a term that goes nowhere has reads that must be checked even so."""
-    return any(
-        isinstance(node, t.Read)
-        and node.otherwise is None
-        and any(isinstance(a, Value) for index in node.index for a in index.leaves())
+    """Whether reads of a term must be checked where the term's own loops may not run.
+
+    Checks that are the same all along the carried axes are made before them.
+    """
+    carried = set(scatter.carried)
+    checked = [
+        t.IndexValue(index, i64)
         for node in t.postorder(scatter.value)
-    )
+        if isinstance(node, t.Read) and node.otherwise is None
+        for index in node.index
+        if any(isinstance(a, Value) for a in index.leaves())
+    ]
+    loops = any(isinstance(node, t.Reduce) for node in t.postorder(scatter.value))
+    return bool(checked) and (loops or any(carried & index.free_atoms() for index in checked))

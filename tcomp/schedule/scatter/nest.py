@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from tcomp.ir.dtypes import i64
 from tcomp.ir.integer import Int, Iter, Value
-from tcomp.ir.loop.nodes import Declare, Expr, For, If, IntValue, Load, LoopVar, Op, Stmt, Store
+from tcomp.ir.loop.nodes import (
+    Check,
+    Declare,
+    Expr,
+    For,
+    If,
+    IntValue,
+    Load,
+    LoopVar,
+    Op,
+    Stmt,
+    Store,
+)
 from tcomp.ops import REDUCTIONS
 from tcomp.schedule.choice import MemberChoice
 from tcomp.schedule.conditions import conjunction, within
@@ -43,6 +55,7 @@ def _terms(scatter: Scatter, point: Point, vector: int, lanes: int, kernel: Kern
     carried = scatter.carried
     fixed = scatter.is_uniform
     block: list[Stmt] = []
+    block += _checks(scatter, point, kernel)
     if fixed:
         point, condition = _destination(scatter, point, kernel, block)
     loops: list[tuple[LoopVar, Iter, int]] = []
@@ -93,9 +106,18 @@ def _destination(
     return point, condition
 
 
+def _checks(scatter: Scatter, point: Point, kernel: Kernel) -> list[Stmt]:
+    """The checks of a term's reads: they count for terms that go nowhere too."""
+    block: list[Stmt] = []
+    anywhere = point.at({it: it.lo for it in scatter.definition.iters})
+    evaluate(scatter.value, [anywhere], kernel, block)
+    return [stmt for stmt in block if isinstance(stmt, Check)]
+
+
 def _update(scatter: Scatter, point: Point, kernel: Kernel) -> list[Stmt]:
     block: list[Stmt] = []
     (value,) = evaluate(scatter.value, [point], kernel, block)
+    block = [stmt for stmt in block if not isinstance(stmt, Check)]
     placement = kernel.storage[scatter.definition.tensor]
     assert isinstance(placement, Placement)
     address = placement.address([point.position[it] for it in scatter.definition.iters])
