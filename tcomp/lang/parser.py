@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tcomp.diagnostics import CompileError, InternalError
 from tcomp.lang.source import Source
 from tcomp.lang.syntax import Module
+from tcomp.lang.words import RESERVED, kind_of_word
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -32,14 +33,31 @@ def parse(text: str, file: str = "<program>", *, library: bool = False) -> Modul
     try:
         with _lock:
             builder.source = source
-            return parser.parse(source.text)  # type: ignore[return-value]
+            module: Module = parser.parse(source.text)  # type: ignore[assignment]
     except VisitError as error:
         raise error.orig_exc from None
     except LarkError:
-        pass
+        module = Module(source, ())
     except RecursionError:
         raise CompileError("this is nested too deeply", code="TC029") from None
-    raise _explained(source) from None
+    if not module.defs:  # raised here, so that the parser's own failure is no cause
+        raise _explained(source)
+    _check_names(module)
+    return module
+
+
+def _check_names(module: Module) -> None:
+    """Raises CompileError for a def whose name is reserved (TC013) or taken (TC011)."""
+    known: set[str] = set()
+    for each in module.defs:
+        span = module.source.span(each.start, each.end)
+        if each.name in RESERVED:
+            message = f"'{each.name}' is {kind_of_word(each.name)} and cannot name a def"
+            raise CompileError(message, code="TC013", span=span, hint="choose another name")
+        if each.name in known:
+            message = f"this file already has a def '{each.name}'"
+            raise CompileError(message, code="TC011", span=span, hint="choose another name")
+        known.add(each.name)
 
 
 def _explained(source: Source) -> CompileError:
