@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tcomp.ir.interning import Interned, reduce_interned
@@ -26,6 +27,9 @@ class Atom(Protocol):
 
     def bounds(self) -> Interval: ...
 
+
+_SMALL: dict[int, Int] = {}
+_REMEMBERED = 1 << 13
 
 Monomial: TypeAlias = tuple[Atom, ...]
 Substitution: TypeAlias = "Mapping[Any, Int]"
@@ -48,7 +52,8 @@ class Int(metaclass=Interned):
         if isinstance(value, Int):
             return value
         if isinstance(value, int):
-            return Int((), int(value))
+            small = _SMALL.get(value)
+            return Int((), int(value)) if small is None else small
         return Int((((value,), 1),), 0)
 
     # -- facts -------------------------------------------------------------------------------------
@@ -132,64 +137,17 @@ class Int(metaclass=Interned):
     # -- arithmetic --------------------------------------------------------------------------------
 
     def __add__(self, other: IntLike) -> Int:
-        other = Int.of(other)
-        if not other.terms:
-            return Int(self.terms, self.constant + other.constant)
-        if not self.terms:
-            return Int(other.terms, self.constant + other.constant)
-        collected = dict(self.terms)
-        for monomial, factor in other.terms:
-            collected[monomial] = collected.get(monomial, 0) + factor
-        return _normal(*_rejoin(collected, self.constant + other.constant))
+        return _added(self, Int.of(other))
 
     def __mul__(self, other: IntLike) -> Int:
-        other = Int.of(other)
-        if not other.terms:
-            return _scaled(self, other.constant)
-        if not self.terms:
-            return _scaled(other, self.constant)
-        collected: dict[Monomial, int] = {}
-        left = [*self.terms, *([((), self.constant)] if self.constant else [])]
-        right = [*other.terms, *([((), other.constant)] if other.constant else [])]
-        for m1, c1 in left:
-            for m2, c2 in right:
-                product = tuple(sorted((*m1, *m2), key=_atom_key))
-                collected[product] = collected.get(product, 0) + c1 * c2
-        constant = collected.pop((), 0)
-        return _normal(*_rejoin(collected, constant))
+        return _multiplied(self, Int.of(other))
 
     def __floordiv__(self, other: IntLike) -> Int:
         """Floor division; multiples of a constant divisor move out: (4 i + r) // 4 = i + r // 4."""
-        other = Int.of(other)
-        if not other.is_constant:
-            if self is other:
-                return Int.of(1)
-            return Int.of(FloorDiv(self, other))
-        divisor = other.constant
-        if divisor == 0:
-            raise ZeroDivisionError("division by zero in an integer expression")
-        if not self.terms:
-            return Int.of(self.constant // divisor)
-        whole, rest = _split_multiples(self, divisor)
-        low, high = rest.bounds()
-        if low is not None and high is not None and low // divisor == high // divisor:
-            return whole + low // divisor
-        return whole + Int.of(_nested_division(rest, divisor))
+        return _divided(self, Int.of(other))
 
     def __mod__(self, other: IntLike) -> Int:
-        other = Int.of(other)
-        if not other.is_constant:
-            return Int.of(0) if self is other else Int.of(Mod(self, other))
-        divisor = other.constant
-        if divisor == 0:
-            raise ZeroDivisionError("remainder by zero in an integer expression")
-        if not self.terms:
-            return Int.of(self.constant % divisor)
-        _, rest = _split_multiples(self, divisor)
-        low, high = rest.bounds()
-        if low is not None and high is not None and low // divisor == high // divisor:
-            return rest - divisor * (low // divisor)
-        return Int.of(Mod(rest, other))
+        return _remainder(self, Int.of(other))
 
     def min(self, other: IntLike) -> Int:
         """The smaller of two; decided at once where the bounds decide it."""
@@ -364,6 +322,9 @@ class Value(metaclass=Interned):
 
 IntLike: TypeAlias = "Int | int | Size | Iter | FloorDiv | Mod | Min | Value | Atom"
 
+# Made once: most integers of a program are strides, extents and offsets like these.
+_SMALL.update((n, Int((), n)) for n in range(-16, 257))
+
 ZERO, ONE = Int.of(0), Int.of(1)
 
 
@@ -388,11 +349,88 @@ def _atom_key(atom: Atom) -> tuple[str, str]:
     return (type(atom).__name__, atom.key)
 
 
+@lru_cache(_REMEMBERED)
+def _monomial_key(monomial: Monomial) -> tuple[tuple[str, str], ...]:
+    return tuple(map(_atom_key, monomial))
+
+
+def _term_key(term: tuple[Monomial, int]) -> tuple[tuple[str, str], ...]:
+    return _monomial_key(term[0])
+
+
 def _normal(collected: Mapping[Monomial, int], constant: int) -> Int:
     kept = [(m, c) for m, c in collected.items() if c]
     if len(kept) > 1:
-        kept.sort(key=lambda term: tuple(map(_atom_key, term[0])))
+        kept.sort(key=_term_key)
     return Int(tuple(kept), constant)
+
+
+# A compilation does the same arithmetic on the same nodes many times: the latest results are kept.
+
+
+@lru_cache(_REMEMBERED)
+def _added(left: Int, right: Int) -> Int:
+    if not right.terms:
+        return Int(left.terms, left.constant + right.constant)
+    if not left.terms:
+        return Int(right.terms, left.constant + right.constant)
+    collected = dict(left.terms)
+    for monomial, factor in right.terms:
+        collected[monomial] = collected.get(monomial, 0) + factor
+    return _normal(*_rejoin(collected, left.constant + right.constant))
+
+
+@lru_cache(_REMEMBERED)
+def _multiplied(left: Int, right: Int) -> Int:
+    if not right.terms:
+        return _scaled(left, right.constant)
+    if not left.terms:
+        return _scaled(right, left.constant)
+    collected: dict[Monomial, int] = {}
+    for m1, c1 in _with_constant(left):
+        for m2, c2 in _with_constant(right):
+            monomial = tuple(sorted((*m1, *m2), key=_atom_key))
+            collected[monomial] = collected.get(monomial, 0) + c1 * c2
+    constant = collected.pop((), 0)
+    return _normal(*_rejoin(collected, constant))
+
+
+def _with_constant(value: Int) -> tuple[tuple[Monomial, int], ...]:
+    return (*value.terms, ((), value.constant)) if value.constant else value.terms
+
+
+@lru_cache(_REMEMBERED)
+def _divided(left: Int, right: Int) -> Int:
+    if not right.is_constant:
+        if left is right:
+            return Int.of(1)
+        return Int.of(FloorDiv(left, right))
+    divisor = right.constant
+    if divisor == 0:
+        raise ZeroDivisionError("division by zero in an integer expression")
+    if not left.terms:
+        return Int.of(left.constant // divisor)
+    whole, rest = _split_multiples(left, divisor)
+    low, high = rest.bounds()
+    if low is not None and high is not None and low // divisor == high // divisor:
+        return whole + low // divisor
+    return whole + Int.of(_nested_division(rest, divisor))
+
+
+@lru_cache(_REMEMBERED)
+def _remainder(left: Int, right: Int) -> Int:
+    if not right.is_constant:
+        return Int.of(0) if left is right else Int.of(Mod(left, right))
+    divisor = right.constant
+    if divisor == 0:
+        raise ZeroDivisionError("remainder by zero in an integer expression")
+    if not left.terms:
+        return Int.of(left.constant % divisor)
+    _, rest = _split_multiples(left, divisor)
+    low, high = rest.bounds()
+    if low is not None and high is not None and low // divisor == high // divisor:
+        return rest - divisor * (low // divisor)
+    return Int.of(Mod(rest, right))
 
 
 def _scaled(value: Int, factor: int) -> Int:

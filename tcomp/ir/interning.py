@@ -9,6 +9,7 @@ from weakref import KeyedRef
 _table: dict[tuple[Any, ...], KeyedRef[Any, Any]] = {}
 _lock = threading.Lock()
 _LOOSE = frozenset({float, bool})  # types whose equality says too little
+_LOOSE_WORDS = ("float", "bool", "Any")
 
 
 def identity(value: object) -> object:
@@ -26,6 +27,13 @@ class Interned(type):
     equality are then object identity. Pickling goes through the constructor and so re-interns.
     """
 
+    may_be_loose: bool  # whether a field can hold a number that equals another kind of number
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        fields = namespace.get("__annotations__", {"": "Any"}).values()
+        cls.may_be_loose = any(word in str(f) for f in fields for word in _LOOSE_WORDS)
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         # Most calls name a node that is there already: look before making it.
         names = cls.__match_args__  # type: ignore[attr-defined]
@@ -33,7 +41,7 @@ class Interned(type):
         if kwargs or len(args) != len(names):
             node = super().__call__(*args, **kwargs)
             args = tuple(getattr(node, name) for name in names)
-        loose = not _LOOSE.isdisjoint(map(type, args))
+        loose = cls.may_be_loose and not _LOOSE.isdisjoint(map(type, args))
         key = (cls, *map(identity, args)) if loose else (cls, *args)
         found = _table.get(key)
         if found is not None and (known := found()) is not None:
