@@ -135,6 +135,8 @@ def compile_stages(stages: Stages) -> Artifact:
         shared_bytes=stages.emitted.shared_bytes,
         private_bytes=stages.emitted.private_bytes,
         faults=stages.loops.faults,
+        triple=stages.target.triple,
+        features=tuple(f[1:] for f in stages.target.features.split(",") if f.startswith("+")),
     )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from tcomp.ir.dtypes import DType, dtype
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ABI_VERSION = 1  # of the entry `(context, buffers, sizes, workspace) -> status` and its structures
 _MAGIC = b"TCOMPOBJ"
 _HEADER = struct.Struct(
     "<8sIIQ32s"
@@ -63,7 +64,9 @@ class Artifact:
 
     `arguments` are in the order of the entry's buffer table: inputs, then results. The call's workspace has
     `shared_bytes`, then `private_bytes` for each thread. A call that returns status n failed with
-    `faults[n - 1]`. `facts` is any plain JSON that the caller wants back: it is no part of the code.
+    `faults[n - 1]`. `triple` and `features` are what the code needs of a processor, in LLVM's words, without the
+    plus signs; no triple means that nothing is known. `facts` is any plain JSON that the caller wants back: it
+    is no part of the code.
     """
 
     object: bytes = field(repr=False)
@@ -72,6 +75,8 @@ class Artifact:
     shared_bytes: int = 0
     private_bytes: int = 0
     faults: tuple[str, ...] = ()
+    triple: str = ""
+    features: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -109,7 +114,7 @@ class Artifact:
         try:
             return _from_metadata(json.loads(metadata), code)
         except (KeyError, TypeError, ValueError) as cause:
-            raise DamagedArtifact(f"the metadata is malformed: {cause!r}") from cause
+            raise DamagedArtifact(f"its metadata do not fit: {cause}") from cause
 
 
 def _digest(sizes: tuple[bytes, int, int, int], metadata: bytes, code: bytes) -> bytes:
@@ -126,11 +131,16 @@ def _metadata(artifact: Artifact) -> dict[str, Any]:
         "shared_bytes": artifact.shared_bytes,
         "private_bytes": artifact.private_bytes,
         "faults": artifact.faults,
+        "triple": artifact.triple,
+        "features": artifact.features,
+        "abi": ABI_VERSION,
         "facts": dict(artifact.facts),
     }
 
 
 def _from_metadata(metadata: dict[str, Any], code: bytes) -> Artifact:
+    if metadata["abi"] != ABI_VERSION:
+        raise ValueError(f"kernel ABI {metadata['abi']}; this tcomp calls {ABI_VERSION}")
     return Artifact(
         object=code,
         entry=str(metadata["entry"]),
@@ -138,6 +148,8 @@ def _from_metadata(metadata: dict[str, Any], code: bytes) -> Artifact:
         shared_bytes=int(metadata["shared_bytes"]),
         private_bytes=int(metadata["private_bytes"]),
         faults=tuple(map(str, metadata["faults"])),
+        triple=str(metadata["triple"]),
+        features=tuple(map(str, metadata["features"])),
         facts=dict(metadata["facts"]),
     )
 

@@ -16,6 +16,7 @@ from tcomp.runtime.artifact import Argument, Artifact
 from tcomp.runtime.call import make_callable
 from tcomp.runtime.jit import Library, load_object
 from tcomp.runtime.pool import Pool, pool
+from tcomp.runtime.processor import check_processor
 from tcomp.runtime.support import support
 from tcomp.runtime.workspace import workspaces
 
@@ -238,12 +239,14 @@ def load(artifact: Artifact, threads: int, constants: Mapping[str, Any] | None =
     """Loads a compiled program; nothing of it is executed before it is called.
 
     `threads` is how many threads its parallel loops use. `constants` binds inputs by name for good: later
-    changes of these arrays may or may not be seen. Raises BindingError where a constant does not fit.
+    changes of these arrays may or may not be seen. Raises BindingError where a constant does not fit, or where
+    the code is for another processor.
     """
     bound = {
         a.name: arrays.dense(arrays.as_array(constants[a.name], a.name, a.element), a)
         for a in artifact.inputs
         if constants and a.name in constants
     }
+    check_processor(artifact)
     library = load_object(artifact.object, [artifact.entry])
     return Kernel(artifact, threads, bound, library, pool(threads))

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from tcomp.codegen.host import Processor, probe, target_of
+from tcomp.diagnostics import BindingError
 from tcomp.runtime import cache as store
 from tcomp.runtime.artifact import Artifact
 from tcomp.target import Target
@@ -32,6 +33,33 @@ def native_target() -> Target:
     facts = {"triple": found.triple, "cpu": found.cpu, "features": found.features}
     store.default().put(key, Artifact(b"", "", (), facts=facts))
     return target_of(found)
+
+
+def check_processor(artifact: Artifact) -> None:
+    """Raises BindingError (TC092) where this machine cannot run the code: another kind of processor or
+    system, or one that lacks instructions."""
+    if not artifact.triple:
+        return
+    host = native_target()
+    if _kind(artifact.triple) != _kind(host.triple):
+        raise BindingError(
+            f"the code was compiled for {artifact.triple}, this machine is {host.triple}",
+            code="TC092",
+            hint="compile it here, or with target='native'",
+        )
+    missing = sorted(f for f in artifact.features if not host.has(f))
+    if missing:
+        raise BindingError(
+            f"the code needs instructions that this processor lacks: {', '.join(missing)}",
+            code="TC092",
+            hint="compile it here, or for an older target",
+        )
+
+
+def _kind(triple: str) -> tuple[str, str]:
+    """Instruction set and system; vendors and versions do not matter."""
+    system = next((s for s in ("linux", "darwin", "macos", "windows", "wasi") if s in triple), "")
+    return triple.split("-")[0], "darwin" if system == "macos" else system
 
 
 def _identity(path: Path = Path("/proc/cpuinfo")) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcomp.codegen.host import host_target
+from tcomp.diagnostics import BindingError
 from tcomp.runtime import cache as caching
 from tcomp.runtime import processor
 from tcomp.runtime.artifact import Argument, Artifact, DamagedArtifact
@@ -37,6 +39,8 @@ def sample(size=100):
         shared_bytes=128,
         private_bytes=64,
         faults=("first", "second"),
+        triple="riscv64-unknown-linux-gnu",
+        features=("v", "zvfh"),
         facts={"seconds": 1.5, "nested": {"list": [1, None, "x"]}},
     )
 
@@ -319,3 +323,30 @@ def test_warm_start_needs_no_llvm(tmp_path):
     ]  # fmt: skip
     linux = sys.platform.startswith("linux") and platform.machine() == "x86_64"
     assert runs == ["True", "False" if linux else "True"]
+
+
+def test_code_for_another_machine_is_refused():
+    host = host_target()
+    own = dataclasses.replace(kernels.add((3,)), triple=host.triple)
+    load(own, 1)
+    load(
+        dataclasses.replace(
+            own, features=tuple(f[1:] for f in host.features.split(",") if f[0] == "+")
+        ),
+        1,
+    )
+    for change in (
+        {"triple": "riscv64-unknown-linux-gnu"},
+        {"triple": host.triple.split("-")[0] + "-pc-windows-msvc"},
+        {"features": ("no-such-extension",)},
+    ):
+        with pytest.raises(BindingError) as caught:
+            load(dataclasses.replace(own, **change), 1)
+        assert caught.value.code == "TC092"
+
+
+def test_another_abi_is_refused(monkeypatch):
+    data = sample().to_bytes()
+    monkeypatch.setattr("tcomp.runtime.artifact.ABI_VERSION", 99)
+    with pytest.raises(DamagedArtifact, match="kernel ABI 1"):
+        Artifact.from_bytes(data)
