@@ -153,9 +153,11 @@ def _from_dlpack(value: Any, name: str) -> Array:
             code="TC082",
             hint="copy it to the host's memory first",
         )
+    from tcomp.runtime.dlpack import from_dlpack
+
     try:
-        return np.from_dlpack(value)
-    except (RuntimeError, BufferError, TypeError, ValueError) as cause:
+        return from_dlpack(value)
+    except BufferError as cause:
         if hasattr(value, "__array__"):
             return np.asarray(value)
         raise _no_array(name, value, f"its DLPack export failed: {cause}") from cause

@@ -15,7 +15,7 @@ from tcomp.diagnostics import BindingError
 from tcomp.ir import dtypes
 from tcomp.ir.integer import Int, Size
 from tcomp.ir.nibbles import pack_nibbles
-from tcomp.runtime import arrays, binding, outputs
+from tcomp.runtime import arrays, binding, dlpack, outputs
 from tcomp.runtime.artifact import Argument
 from tcomp.runtime.kernel import load
 from tcomp.runtime.memory import LARGE, Recycler, empty, recycler, size_class
@@ -97,6 +97,54 @@ def test_dlpack():
     with pytest.raises(BindingError) as caught:
         kernel(a, a, out=Producer(a))
     assert caught.value.code == "TC080"
+
+
+class NarrowProducer:
+    """Exports a 2-D array by the unversioned DLPack exchange with a type code that NumPy does not import."""
+
+    class Managed(ctypes.Structure):
+        _fields_ = (
+            ("tensor", dlpack._Tensor),
+            ("context", ctypes.c_void_p),
+            ("deleter", ctypes.c_void_p),
+        )
+
+    def __init__(self, values, code, bits=None):
+        self.values, self.code, self.bits = values, code, bits or 8 * values.itemsize
+
+    def __dlpack__(self, **keywords):
+        if keywords:
+            raise TypeError("an old producer without keywords")
+        x = self.values
+        self.shape = (ctypes.c_int64 * 2)(*x.shape)
+        self.strides = (ctypes.c_int64 * 2)(*(s // x.itemsize for s in x.strides))
+        self.managed = self.Managed()
+        t = self.managed.tensor
+        t.data, t.device_type, t.ndim = x.ctypes.data - 6, 1, 2
+        t.code, t.bits, t.lanes, t.byte_offset = self.code, self.bits, 1, 6
+        t.shape, t.strides = self.shape, self.strides
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype = ctypes.py_object
+        new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.managed), b"dltensor", None)
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("element", "code"), [(dtypes.bf16, 4), (dtypes.f8e4m3, 10), (dtypes.f8e5m2, 12)], ids=str
+)
+def test_dlpack_of_narrow_floats(element, code):
+    kernel = load(kernels.identity((3, 4), element.name), 1)
+    x = np.arange(24).astype(element.numpy).reshape(3, 8)[::-1, ::2]
+    assert kernel(NarrowProducer(x, code)).tobytes() == x.tobytes()
+    out = np.zeros((3, 4), element.numpy)
+    kernel(x, out=NarrowProducer(out, code))
+    assert out.tobytes() == x.tobytes()
+    with pytest.raises(BindingError) as caught:
+        kernel(NarrowProducer(x, 99))
+    assert caught.value.code == "TC077"
 
 
 def test_buffer_protocol():
