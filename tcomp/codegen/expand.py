@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tcomp.codegen.half import converts_halves, without_halves
 from tcomp.codegen.math import expand
 from tcomp.codegen.math.expand import Accuracy
 from tcomp.codegen.math.fused import without_fma
+from tcomp.codegen.math.scaling import without_ldexp
+from tcomp.codegen.scalef import has_scalef
 from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, postorder, rewrite
 from tcomp.target import Target
 
@@ -18,6 +22,7 @@ def prepare(expr: Expr, target: Target, accuracy: Accuracy = "standard") -> Expr
     if not any(map(_is_rewritten, postorder(expr))):
         return expr
     primitive = expand(rewrite(expr, _fold), accuracy)
+    primitive = without_ldexp(primitive, partial(has_scalef, target))
     primitive = primitive if target.has_fma else without_fma(primitive)
     return primitive if converts_halves(target) else without_halves(primitive)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from tcomp.codegen.conversions import bitcast, cast
+from tcomp.codegen.scalef import emit_scalef
 from tcomp.codegen.ssa import FunctionBuilder, Ssa
 from tcomp.codegen.types import literal, register
 from tcomp.diagnostics import InternalError
@@ -55,6 +56,8 @@ def emit_operation(builder: FunctionBuilder, target: Target, node: Op, args: lis
             return builder.call(name, type_, args)
         case "exact_fma":
             return builder.call("llvm.fma", type_, args)
+        case "ldexp":
+            return emit_scalef(builder, node.dtype, node.lanes, args)
     if node.op in _FLOAT_COMPARE:
         return _compare(builder, node.op, operand, type_, args)
     if node.dtype.is_float:

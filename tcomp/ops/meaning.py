@@ -108,6 +108,11 @@ def softplus(a: Array) -> Array:
     return np.logaddexp(a, 0.0)
 
 
+def load_exponent(a: Array, n: Array) -> Array:
+    """a * 2**n for whole n, rounded once."""
+    return np.ldexp(a, np.asarray(n).astype(np.int32))
+
+
 def unused(a: Array) -> Array:
     """Conversions are done by the interpreter, which knows the target type."""
     raise TypeError("conversions have no meaning without their target type")

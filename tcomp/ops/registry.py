@@ -118,6 +118,7 @@ OPS: dict[str, ScalarOp] = _table(
     # Made by the compiler only.
     ScalarOp("fma", 3, _F, m.fused_multiply_add, 1, public=False),
     ScalarOp("exact_fma", 3, _F, m.fused_multiply_add, 1, public=False),  # rounded once everywhere
+    ScalarOp("ldexp", 2, _F, m.load_exponent, 2, public=False),  # x * 2**n, n a whole float
     ScalarOp("rarely", 3, _S, m.where, 1, public=False),  # computes its 2nd operand only where needed
     ScalarOp("truncdiv", 2, _B, m.truncating_divide, 8, public=False),  # divisor not 0, no overflow
     ScalarOp("truncmod", 2, _B, m.truncating_remainder, 10, public=False),

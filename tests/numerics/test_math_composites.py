@@ -22,6 +22,7 @@ PRIMITIVES = frozenset(
         "div",
         "fma",
         "exact_fma",
+        "ldexp",
         "sqrt",
         "floor",
         "ceil",

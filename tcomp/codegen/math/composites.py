@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tcomp.codegen.math.lanes import Lanes, literal, where
-from tcomp.ir.dtypes import boolean
 
 
 def maximum(a: Lanes, b: Lanes) -> Lanes:
@@ -58,7 +57,3 @@ def isinf(x: Lanes) -> Lanes:
 
 def rsqrt(x: Lanes) -> Lanes:
     return 1.0 / x.sqrt()
-
-
-def boolean_of(x: Lanes) -> Lanes:
-    return x if x.dtype is boolean else x.differs(0)

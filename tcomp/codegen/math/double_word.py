@@ -54,10 +54,6 @@ class DoubleWord:
         correction = (rest + (-quotient).fma(other.low, self.low)) / other.high
         return DoubleWord(*fast_two_sum(quotient, correction))
 
-    def plus(self, term: Lanes) -> DoubleWord:
-        total, error = two_sum(self.high, term)
-        return DoubleWord(*fast_two_sum(total, error + self.low))
-
     def times(self, factor: Lanes) -> DoubleWord:
         product, error = two_product(self.high, factor)
         return DoubleWord(*fast_two_sum(product, self.low.fma(factor, error)))

@@ -20,6 +20,7 @@ from tcomp.codegen.math.lanes import (
     power_of_two,
     where,
 )
+from tcomp.codegen.math.scaling import magic
 from tcomp.ir.dtypes import DType, f32, f64
 
 LOG2_E = 1.4426950408889634
@@ -50,9 +51,9 @@ class Reduced:
 
 def nearest_integer(x: Lanes, factor: float = 1.0) -> tuple[Lanes, Lanes]:
     """(shifted, n): n = round(x * factor); `shifted` carries n in its low bits."""
-    magic = 1.5 * 2.0 ** MANTISSA_BITS[x.dtype]
-    shifted = x + magic if factor == 1.0 else x.fma(factor, magic)
-    return shifted, shifted - magic
+    centre = magic(x.dtype)
+    shifted = x + centre if factor == 1.0 else x.fma(factor, centre)
+    return shifted, shifted - centre
 
 
 def reduce(x: Lanes, tail: Lanes | None = None) -> Reduced:
@@ -82,14 +83,9 @@ def scale(shifted: Lanes) -> Lanes:
 
 
 def scaled(value: Lanes, shifted: Lanes, extra: int = 0) -> Lanes:
-    """value * 2**(n + extra) in two steps, so that it may overflow or become denormal; rounded once."""
-    mantissa = MANTISSA_BITS[value.dtype]
-    exponent_mask = -1 << mantissa
-    half = (shifted.bits << (mantissa - 1)) & exponent_mask
-    rest = (shifted.bits << mantissa) - half
-    if extra:
-        rest = rest + (extra << mantissa)
-    return value * power_of_two(half, value.dtype) * power_of_two(rest, value.dtype)
+    """value * 2**(n + extra), which may overflow or become denormal; rounded once."""
+    n = shifted - magic(shifted.dtype)
+    return value.apply("ldexp", n + float(extra) if extra else n)
 
 
 def within(x: Lanes, limits: dict[DType, tuple[float, float]]) -> Lanes:

@@ -14,7 +14,6 @@ from tcomp.codegen.math.exponential import (
     scaled,
 )
 from tcomp.codegen.math.lanes import (
-    MANTISSA_BITS,
     Lanes,
     at_least,
     at_most,
@@ -103,11 +102,10 @@ def gate(x: Lanes, steepness: Lanes, tail: Lanes | None) -> Lanes:
     """
     parts = reduce(-steepness, None if tail is None else -tail)
     growth = exp_minus_one(parts)
-    normal = at_least(parts.shifted, 1.5 * 2.0 ** MANTISSA_BITS[x.dtype] - 120)
     magnitude = at_most(abs(x), VANISHED[x.dtype])
     below = -scaled(magnitude.fma(growth, magnitude), parts.shifted)
-    e = scale(normal)
-    return where(x < 0.0, below, x) / (1.0 + e.fma(growth, e))
+    e = scaled(1.0 + growth, parts.shifted)
+    return where(x < 0.0, below, x) / (1.0 + e)
 
 
 def silu(x: Lanes) -> Lanes:
