@@ -11,13 +11,15 @@ class ReduceChoice:
 
     `vector` is the iterator of the reduction along which lanes accumulate, or -1: one accumulator a
     point. `chains` independent accumulators hide the latency of the combining operation. The `unrolled`
-    innermost iterators have no loop.
+    innermost iterators have no loop. Without lanes of its own, a reduction takes `steps` terms for each
+    accumulator at a time, which may come from one square of memory (`schedule.transpose`).
     """
 
     vector: int = -1
     lanes: int = 1
     chains: int = 1
     unrolled: int = 0
+    steps: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,15 +115,16 @@ class _Loops:
             return self._updates(points, 1, None, None)
         lo, hi = int(it.lo), int(it.hi)
         width, block = self._lanes, list[Stmt]()
-        for chains in dict.fromkeys((self.choice.chains, 1)):
-            step = width * chains
+        many = self.choice.chains, self.choice.steps
+        for chains, steps in dict.fromkeys((many, (1, 1))):
+            step = width * chains * steps
             end = lo + (hi - lo) // step * step
             if end > lo:
                 block += self._loop(points, it, lo, end, step, chains)
             lo = end
         if lo < hi:
             # The last whole vector again: lanes already taken in count only where that does no harm.
-            block += self._step(points, it, Int.of(hi - width), 1, width - (hi - lo))
+            block += self._step(points, it, Int.of(hi - width), 1, width - (hi - lo), width)
         return block
 
     @property
@@ -134,19 +135,22 @@ class _Loops:
         self, points: Sequence[Point], it: Iter, lo: int, end: int, step: int, chains: int
     ) -> list[Stmt]:
         if end - lo == step:
-            return self._step(points, it, Int.of(lo), chains, 0)
+            return self._step(points, it, Int.of(lo), chains, 0, step)
         var = self.kernel.names.loop(it.name, lo, end - step)
-        body = self._step(points, it, Int.of(var), chains, 0)
+        body = self._step(points, it, Int.of(var), chains, 0, step)
         return [For(var, Int.of(lo), Int.of(end), tuple(body), step)]
 
     def _step(
-        self, points: Sequence[Point], it: Iter, first: Int, chains: int, skip: int
+        self, points: Sequence[Point], it: Iter, first: Int, chains: int, skip: int, taken: int
     ) -> list[Stmt]:
-        """Updates at `first` and after it, without the first `skip` lanes."""
+        """Updates at the `taken` positions from `first` on, without the first `skip` lanes."""
         width = self._lanes
         if width == 1:
-            spread = [p.at({it: first + c}) for p in points for c in range(chains)]
-            return self._updates(spread, chains, None, it)
+            block: list[Stmt] = []
+            for each in range(0, taken, chains):
+                spread = [p.at({it: first + each + c}) for p in points for c in range(chains)]
+                block += self._updates(spread, chains, None, it)
+            return block
         lane = self.kernel.names.loop("lane", 0, width - 1)
         spread = [
             p.at({it: first + c * width + Int.of(lane)}) for p in points for c in range(chains)

@@ -15,6 +15,7 @@ from tcomp.schedule.nest import lanes_filled, member_local, member_nest
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.storage import Placement, tile
 from tcomp.schedule.tiles import Tiles, loops_over, wrap
+from tcomp.schedule.transpose import transpose_squares
 
 
 def in_register(tensor: t.Tensor, definition: t.Definition, group: Group) -> bool:
@@ -42,7 +43,9 @@ def lower_group(group: Group, choice: GroupChoice, kernel: Kernel) -> tuple[Stmt
         else:
             stmts = member_nest(definition, points, member, kernel)
         block += stmts
-    return wrap(loops, block if lane is None else lanes_filled(block, lane, choice.lanes))
+    if lane is None:
+        return wrap(loops, block)
+    return wrap(loops, transpose_squares(lanes_filled(block, lane, choice.lanes)))
 
 
 def _width(choice: GroupChoice, k: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 from tcomp.ir.integer import Iter
 from tcomp.ir.plan import Group
@@ -19,6 +20,7 @@ PARALLEL_CYCLES = 300_000  # about 100 us: below that waking a thread costs more
 GRAIN_CYCLES = 100_000  # about 30 us of work in a chunk
 _LONG_RUN = 16  # vectors in a range that needs no further iterator merged into it
 _UNROLL_TERMS = 16
+_ROWS = 8  # points that share a square of memory
 _UNROLL_WORK = 160
 _MISS_CYCLES_PER_BYTE = 0.25  # about 12 GB/s a core at 3 GHz
 
@@ -77,6 +79,17 @@ class _Member:
         compute = self.profile.work / max(1, self.full_lanes)
         return self.points * max(compute, moved * _MISS_CYCLES_PER_BYTE)
 
+    def _cost_of(self, access: Access, it: Iter, lanes: int) -> float:
+        """Cycles to read a vector along `it`."""
+        square = 1.0 + lanes.bit_length()
+        if self.crossing(access, it, lanes) is not None:
+            return square
+        if self.term_square(access, it, lanes) is not None:
+            shared = self.sharers(access, it)
+            points = min(_ROWS, int(self.definition.iters[shared[0]].extent)) if shared else 1
+            return square / points
+        return _lane_cost(access.step(it), lanes)
+
     def run_of(self, vector: int) -> list[int]:
         """Own iterators, `vector` the last, that make one even range long enough for whole vectors."""
         run, extent = [vector], int(self.definition.iters[vector].extent)
@@ -96,9 +109,7 @@ class _Member:
             return self.profile.work + sum(a.trips for a in self.profile.accesses)
         total = self.profile.work
         for access in self.profile.accesses:
-            crossed = self.crossing(access, it, lanes) is not None
-            cost = 1.0 + lanes.bit_length() if crossed else _lane_cost(access.step(it), lanes)
-            total += access.trips * cost
+            total += access.trips * self._cost_of(access, it, lanes)
         extent = extent or int(it.extent)
         steps = -(-extent // lanes)
         return total * steps / extent
@@ -107,13 +118,30 @@ class _Member:
         """The own iterator along which a read that strides along `it` is contiguous: together they cross
         squares of memory, which `schedule.transpose` exchanges in registers."""
         step = access.step(it)
-        if step is None or abs(step) < LEAST_STRIDE or access.guarded or self.reductions:
+        if self.reductions or not _may_cross(access, step):
             return None
         for k in self.own:
             other = self.definition.iters[k]
             if other is not it and access.step(other) == 1 and int(other.extent) >= lanes:
                 return k
         return None
+
+    def term_square(self, access: Access, it: Iter, lanes: int) -> t.Reduce | None:
+        """The reduction whose innermost iterator makes such a square with lanes along `it`."""
+        if not _may_cross(access, access.step(it)):
+            return None
+        for reduce in self.reductions:
+            inner = reduce.iters[-1]
+            if access.step(inner) == 1 and int(inner.extent) >= lanes and lanes > 1:
+                return None if self._is_nested(reduce) else reduce
+        return None
+
+    def sharers(self, access: Access, vector: Iter) -> list[int]:
+        """Own iterators, innermost first, along which an access stays where it is."""
+        own = [(k, self.definition.iters[k]) for k in reversed(self.own)]
+        return [
+            k for k, it in own if it is not vector and int(it.extent) > 1 and not access.depends(it)
+        ]
 
     # -- decisions ---------------------------------------------------------------------------------
 
@@ -156,14 +184,39 @@ class _Member:
         if len(across) == 1:
             run, order = [vector], [k for k in self.own if k != vector] + [vector]
             tile[vector], tile[across.pop()] = 1, lanes
-        elif looped:
+            return self._output_choice(order, run, lanes, tile)
+        squares = [a for a in self.profile.reads if self.term_square(a, iters[vector], lanes)]
+        if squares:
+            run, order = [vector], [k for k in self.own if k != vector] + [vector]
+            tile[vector] = 1
+            for k in self.sharers(squares[0], iters[vector])[:1]:
+                tile[k] = _tile(int(iters[k].extent), 1, _ROWS)
+            steps = {self.term_square(a, iters[vector], lanes): lanes for a in squares}
+            return self._output_choice(order, run, lanes, tile, steps)
+        if looped:
             self._jam(run, tile, order)
+        return self._output_choice(order, run, lanes, tile)
+
+    def _output_choice(
+        self,
+        order: list[int],
+        run: list[int],
+        lanes: int,
+        tile: list[int],
+        steps: Mapping[t.Reduce | None, int] | None = None,
+    ) -> MemberChoice:
+        reductions = []
+        for reduce in self.reductions:
+            choice = self._scalar_reduction(reduce)
+            if steps and reduce in steps and not choice.unrolled:
+                choice = replace(choice, steps=steps[reduce])
+            reductions.append(choice)
         return MemberChoice(
             tuple(order),
-            vector,
+            run[-1],
             lanes,
             tuple(tile),
-            reductions=tuple(self._scalar_reduction(r) for r in self.reductions),
+            reductions=tuple(reductions),
             merged=len(run) - 1,
         )
 
@@ -184,6 +237,7 @@ class _Member:
         if not outer or any(_size(r.iters) == 0 for r in outer):
             return None
         choices: dict[t.Reduce, ReduceChoice] = {}
+        tile = self._jammed_rows()
         total = self.profile.work
         for reduce in outer:
             costs = [
@@ -196,15 +250,25 @@ class _Member:
             if lanes == 1:
                 return None
             trips = _size(reduce.iters)
-            chains = _chains(int(it.extent), lanes, self.profile.work / trips)
+            chains = _chains(int(it.extent), lanes, self.profile.work / trips, prod(tile))
             choices[reduce] = ReduceChoice(-k, lanes, chains, 0)
             total = cost + chains * 2 + 2 * lanes.bit_length() + 4
         choice = MemberChoice(
             tuple(self.own),
-            tile=(1,) * len(self.definition.iters),
+            tile=tile,
             reductions=tuple(choices.get(r) or self._scalar_reduction(r) for r in self.reductions),
         )
         return choice, total
+
+    def _jammed_rows(self) -> tuple[int, ...]:
+        """Points side by side along iterators where some read of the terms is shared."""
+        tile, room = [1] * len(self.definition.iters), self.target.vector_registers // 2
+        for k in reversed(self.own):
+            it = self.definition.iters[k]
+            if any(a.trips > 1 and not a.depends(it) for a in self.profile.reads):
+                tile[k] = _tile(int(it.extent), 1, min(4, room))
+                room //= tile[k]
+        return tuple(tile)
 
     def _is_nested(self, reduce: t.Reduce) -> bool:
         bound = {it for r in self.reductions for it in r.iters}
@@ -235,6 +299,10 @@ class _Member:
         return replace(choice, parallel=taken, grain=grain)
 
 
+def _may_cross(access: Access, step: int | None) -> bool:
+    return step is not None and abs(step) >= LEAST_STRIDE and not access.guarded
+
+
 def _lane_cost(step: int | None, lanes: int) -> float:
     """Cycles to move a vector: a broadcast, a whole load, a reversed one, or lane by lane."""
     match step:
@@ -263,9 +331,9 @@ def _group_tile(it: Iter, lanes: int, target: Target) -> int:
     return _tile(int(it.extent), lanes, 4 if target.vector_registers >= 32 else 2)
 
 
-def _chains(extent: int, lanes: int, work: float) -> int:
+def _chains(extent: int, lanes: int, work: float, points: int) -> int:
     """Independent accumulators: enough for the latency of the combining operation."""
-    wanted = 4 if work < 20 else 2
+    wanted = max(1, (4 if work < 20 else 2) // points)
     while wanted > 1 and extent < 2 * wanted * lanes:
         wanted //= 2
     return wanted

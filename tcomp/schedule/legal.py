@@ -14,7 +14,7 @@ from tcomp.schedule.nest import axes_of, reductions_of
 
 MOST_POINTS = 64  # side by side: more only makes code long
 MOST_LANES = 64
-_MOST_TERMS = 4096  # unrolled terms of all points together
+_MOST_TERMS = 1024  # unrolled terms of all points together
 
 
 def is_legal(group: Group, choice: GroupChoice) -> bool:
@@ -104,6 +104,8 @@ def _reduction(
 ) -> bool:
     if not _is_width(choice.lanes) or not 1 <= choice.chains <= 16:
         return False
+    if not 1 <= choice.steps <= MOST_LANES or (choice.vector >= 0 and choice.steps > 1):
+        return False
     if (choice.vector < 0) != (choice.lanes == 1) or not 0 <= choice.unrolled <= len(reduce.iters):
         return False
     looped = list(reduce.iters)
@@ -116,7 +118,8 @@ def _reduction(
     unrolled = looped[len(looped) - choice.unrolled :]
     if choice.unrolled > len(looped):
         return False
-    return points * choice.chains <= 2 * MOST_POINTS and points * _size(unrolled) <= _MOST_TERMS
+    terms = choice.chains * choice.steps * _size(unrolled)
+    return points * choice.chains <= 2 * MOST_POINTS and points * terms <= _MOST_TERMS
 
 
 def is_nested(reduce: Reduce, all_of_them: Sequence[Reduce]) -> bool:

@@ -164,6 +164,8 @@ class NestSpace:
     ) -> Iterator[ReduceChoice]:
         for chains in _CHAINS:
             yield replace(here, chains=chains)
+        for steps in (1, 4, 8, 16):
+            yield replace(here, steps=steps)
         for unrolled in range(len(reductions_of(definition)[k].iters) + 1):
             yield replace(here, unrolled=unrolled)
         if here.vector >= 0:
@@ -178,7 +180,7 @@ class NestSpace:
 
 def _without_lanes(choice: MemberChoice) -> MemberChoice:
     reductions = tuple(
-        replace(r, vector=-1, lanes=1, unrolled=0) if r.vector >= 0 else r
+        replace(r, vector=-1, lanes=1, unrolled=0, steps=1) if r.vector >= 0 else r
         for r in choice.reductions
     )
     return replace(
