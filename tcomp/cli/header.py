@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-_ENTRY = re.compile(r"#\s*(sizes|positive)\s*:\s*(.*)")
-_SIZE = re.compile(r"([A-Za-z_]\w*)\s*=\s*(\d+)\Z")
+T = TypeVar("T")
+
+_ENTRY = re.compile(r"#\s*(sizes|positive|scale)\s*:\s*(.*)")
+_PAIR = re.compile(r"([A-Za-z_]\w*)\s*=\s*([\d.eE+-]+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Header:
 
     sizes: dict[str, int] = field(default_factory=dict)
     positive: frozenset[str] = frozenset()
+    scale: dict[str, float] = field(default_factory=dict)
 
 
 def read_header(text: str) -> Header:
@@ -30,6 +34,7 @@ def read_header(text: str) -> Header:
     """
     sizes: dict[str, int] = {}
     positive: set[str] = set()
+    scale: dict[str, float] = {}
     for line in _leading_comments(text):
         entry = _ENTRY.match(line)
         if entry is None:
@@ -37,9 +42,20 @@ def read_header(text: str) -> Header:
         parts = [p.strip() for p in entry[2].split(",") if p.strip()]
         if entry[1] == "positive":
             positive.update(parts)
+        elif entry[1] == "scale":
+            scale.update(_pairs(parts, float))
         else:
-            sizes.update((m[1], int(m[2])) for m in map(_SIZE.match, parts) if m)
-    return Header(sizes, frozenset(positive))
+            sizes.update(_pairs(parts, int))
+    return Header(sizes, frozenset(positive), scale)
+
+
+def _pairs(parts: list[str], read: Callable[[str], T]) -> Iterator[tuple[str, T]]:
+    for match in map(_PAIR.match, parts):
+        if match is not None:
+            try:
+                yield match[1], read(match[2])
+            except ValueError:
+                continue
 
 
 def _leading_comments(text: str) -> Iterator[str]:

@@ -51,7 +51,11 @@ class Prepared:
         """The arrays of all inputs: those given, the others at random."""
         from tcomp.ir.tensor.sampling import draw_inputs
 
-        return draw_inputs(self.program, seed, self.header.positive, given or {})
+        arrays = draw_inputs(self.program, seed, self.header.positive, given or {})
+        for name, factor in self.header.scale.items():
+            if name in arrays and name not in (given or {}):
+                arrays[name] = (arrays[name] * factor).astype(arrays[name].dtype)
+        return arrays
 
 
 def prepare(options: ProgramOptions, given: Mapping[str, Array] | None = None) -> Prepared:

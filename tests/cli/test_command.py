@@ -170,11 +170,12 @@ def test_cache_lists_and_clears(tcomp, tmp_path):
 
 
 def test_explain_error_tells_of_a_code(tcomp):
-    from tcomp.explanations import CATALOGUE
-
-    code = sorted(CATALOGUE)[0]
-    assert code in tcomp("explain-error", code).stdout
-    assert json.loads(tcomp("explain-error", code.lower(), "--json").stdout)["code"] == code
+    text = tcomp("explain-error", "TC001").stdout
+    assert text.startswith("TC001: unexpected text")
+    assert "instead:" in text
+    assert json.loads(tcomp("explain-error", "tc1", "--json", status=2).stdout or "{}") != {}
+    assert json.loads(tcomp("explain-error", "tc001", "--json").stdout)["code"] == "TC001"
+    assert "TC001  unexpected text" in tcomp("explain-error").stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -13,7 +13,6 @@ from tcomp.cli.options import ProgramOptions
 from tcomp.cli.program import prepare
 from tcomp.interop.numpy_peer import translate
 from tcomp.ir.tensor.interpreter import interpret
-from tcomp.ir.tensor.sampling import draw_inputs
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -25,7 +24,7 @@ def prepared(name):
 
 
 def drawn(case):
-    return draw_inputs(case.program, 7, case.header.positive, {})
+    return case.draw(7)
 
 
 def agree(name, got, wanted):

@@ -25,10 +25,12 @@ def tensor(name, dtype, *shape):
 
 
 def test_the_header_ends_at_the_first_line_of_code():
-    text = "tcomp 1\n# A thing.\n#  sizes: M=3 ,K = 40, bad, x=y\n# positive: a, b\ndef f():\n# sizes: N=1\n"
+    comments = "# A thing.\n#  sizes: M=3 ,K = 40, bad, x=y\n# positive: a, b\n#scale: a=1e-2, b=x\n"
+    text = f"tcomp 1\n{comments}def f():\n# sizes: N=1\n"
     header = read_header(text)
     assert header.sizes == {"M": 3, "K": 40}
     assert header.positive == {"a", "b"}
+    assert header.scale == {"a": 0.01}
 
 
 def gather(offset, factor):
