@@ -25,7 +25,9 @@ def tensor(name, dtype, *shape):
 
 
 def test_the_header_ends_at_the_first_line_of_code():
-    comments = "# A thing.\n#  sizes: M=3 ,K = 40, bad, x=y\n# positive: a, b\n#scale: a=1e-2, b=x\n"
+    comments = (
+        "# A thing.\n#  sizes: M=3 ,K = 40, bad, x=y\n# positive: a, b\n#scale: a=1e-2, b=x\n"
+    )
     text = f"tcomp 1\n{comments}def f():\n# sizes: N=1\n"
     header = read_header(text)
     assert header.sizes == {"M": 3, "K": 40}
