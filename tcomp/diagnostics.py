@@ -77,5 +77,7 @@ class InternalError(Error):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that names the closest known name, or "" where none is close."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    candidates = list(known)
+    other_case = [k for k in candidates if k.casefold() == name.casefold()]
+    close = other_case or get_close_matches(name, candidates, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else ""

@@ -21,7 +21,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 _CPU, _PINNED = 1, 3  # DLPack device types whose memory the processor reads
 
 
-def as_array(value: Any, name: str, element: DType | None = None) -> Array:
+def as_array(value: Any, name: str, element: DType | None = None, role: str = "argument") -> Array:
     """A NumPy array over an argument's memory, without a copy where that is possible.
 
     Takes arrays of NumPy, Python and NumPy numbers (of type `element` where it is given), objects with
@@ -30,21 +30,21 @@ def as_array(value: Any, name: str, element: DType | None = None) -> Array:
     if isinstance(value, np.ndarray):
         masked = sys.modules.get("numpy.ma")  # touching np.ma would import it: 10 ms
         if masked is not None and isinstance(value, masked.MaskedArray):
-            raise _no_array(name, value, "fill the mask first: array.filled(value)")
+            raise _no_array(role, name, value, "fill the mask first: array.filled(value)")
         return np.asarray(value)
     if isinstance(value, bool | int | float | np.generic):
         return _number(value, name, element)
     if hasattr(value, "__dlpack__"):
-        return _from_dlpack(value, name)
+        return _from_dlpack(value, name, role)
     if isinstance(value, list | tuple | set | dict | str | complex) or value is None:
-        raise _no_array(name, value, "pass numpy.asarray(..., dtype=...)")
+        raise _no_array(role, name, value, "pass numpy.asarray(..., dtype=...)")
     try:
         return np.asarray(memoryview(value))
     except (TypeError, ValueError, BufferError):
         pass
     if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
         return np.asarray(value)
-    raise _no_array(name, value, "arrays come from NumPy, DLPack or the buffer protocol")
+    raise _no_array(role, name, value, "arrays come from NumPy, DLPack or the buffer protocol")
 
 
 def dense(array: Array, argument: Argument) -> Array:
@@ -76,30 +76,32 @@ def ready(value: Any, kind: np.dtype[Any], shape: tuple[int, ...]) -> Array | No
     return np.array(value, order="C", copy=True)
 
 
-def check_type(array: Array, element: DType, name: str) -> None:
+def check_type(array: Array, element: DType, name: str, role: str = "argument") -> None:
     """Raises BindingError (TC074) unless the array's elements are of that type, in any byte order."""
     if element_of(array, element) is None:
         raise BindingError(
-            f"argument '{name}' has dtype {array.dtype}, expected {_expected(element)}",
+            f"{role} '{name}' has dtype {array.dtype}, expected {_expected(element)}",
             code="TC074",
             hint=f"convert it with .astype({_type_hint(element)})",
         )
 
 
-def check_shape(array: Array, shape: tuple[int, ...], argument: Argument) -> None:
+def check_shape(
+    array: Array, shape: tuple[int, ...], argument: Argument, role: str = "argument"
+) -> None:
     """Raises BindingError (TC075 for the rank, TC076 for a size) unless the array has that shape."""
     if array.shape == shape:
         return
     packed = " (4-bit elements, two to a byte)" if argument.element.is_packed else ""
     if array.ndim != len(shape):
         raise BindingError(
-            f"argument '{argument.name}' has {_axes(array.ndim)} (shape {array.shape}), "
+            f"{role} '{argument.name}' has {_axes(array.ndim)} (shape {array.shape}), "
             f"expected {_axes(len(shape))} (shape {shape}{packed})",
             code="TC075",
         )
     axis = next(n for n, (a, b) in enumerate(zip(array.shape, shape, strict=True)) if a != b)
     raise BindingError(
-        f"argument '{argument.name}' has shape {array.shape}, expected {shape}{packed}: "
+        f"{role} '{argument.name}' has shape {array.shape}, expected {shape}{packed}: "
         f"axis {axis} has size {array.shape[axis]}, not {shape[axis]}",
         code="TC076",
     )
@@ -145,11 +147,11 @@ def _fits(value: int, element: DType) -> bool:
     return low <= value < low + (1 << element.bits)
 
 
-def _from_dlpack(value: Any, name: str) -> Array:
+def _from_dlpack(value: Any, name: str, role: str) -> Array:
     device = value.__dlpack_device__()[0] if hasattr(value, "__dlpack_device__") else _CPU
     if int(device) not in (_CPU, _PINNED):
         raise BindingError(
-            f"argument '{name}' is on another device (DLPack device type {int(device)})",
+            f"{role} '{name}' is on another device (DLPack device type {int(device)})",
             code="TC082",
             hint="copy it to the host's memory first",
         )
@@ -160,12 +162,12 @@ def _from_dlpack(value: Any, name: str) -> Array:
     except BufferError as cause:
         if hasattr(value, "__array__"):
             return np.asarray(value)
-        raise _no_array(name, value, f"its DLPack export failed: {cause}") from cause
+        raise _no_array(role, name, value, f"its DLPack export failed: {cause}") from cause
 
 
-def _no_array(name: str, value: Any, hint: str) -> BindingError:
+def _no_array(role: str, name: str, value: Any, hint: str) -> BindingError:
     return BindingError(
-        f"argument '{name}' is no array but a {type(value).__name__}", code="TC077", hint=hint
+        f"{role} '{name}' is no array but a {type(value).__name__}", code="TC077", hint=hint
     )
 
 

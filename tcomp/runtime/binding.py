@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any, Protocol
 
 from tcomp.diagnostics import BindingError, nearest
@@ -92,8 +93,15 @@ def bind_sizes(
 ) -> dict[str, int]:
     """The values of all size names, from the arrays' shapes and those already known.
 
-    Raises BindingError: TC074 dtype, TC075 rank, TC076 where shapes contradict each other.
+    Raises BindingError: TC074 dtype, TC075 rank, TC076 where shapes contradict each other, TC083 for a known
+    size that is no natural number.
     """
+    for name, value in (known or {}).items():
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+            raise BindingError(
+                f"the size '{name}' is {value!r}, expected an integer that is not negative",
+                code="TC083",
+            )
     for parameter, element, array in zip(parameters, types, arrays, strict=True):
         check_type(array, element, parameter.name)
         if array.ndim != len(parameter.shape):
@@ -122,7 +130,7 @@ class _Sizes:
     """Sizes as they become known, each with the place that it is known from."""
 
     def __init__(self, known: Mapping[str, int]) -> None:
-        self.values = dict(known)
+        self.values = {name: index(value) for name, value in known.items()}
         self._sources = dict.fromkeys(known, "sizes=")
 
     def bind_bare(self, parameter: Parameter, shape: tuple[int, ...]) -> None:
@@ -150,12 +158,9 @@ class _Sizes:
         self, parameter: Parameter, axis: int, extent: int, declared: Int, expected: int
     ) -> None:
         names = sorted(a.name for a in declared.leaves() if isinstance(a, Size))
-        because = ", ".join(f"{n} = {self.values[n]} from {self._sources[n]}" for n in names)
-        label = (
-            ""
-            if str(declared) == str(expected)
-            else f" ({declared}{', ' if because else ''}{because})"
-        )
+        sources = ", ".join(f"{n} = {self.values[n]} from {self._sources[n]}" for n in names)
+        formula = "" if _bare(declared) or declared.is_constant else f"{declared}, "
+        label = f" ({formula}{sources})" if sources else ""
         raise BindingError(
             f"argument '{parameter.name}' has size {extent} along axis {axis}, expected {expected}{label}",
             code="TC076",

@@ -14,6 +14,8 @@ from tcomp.runtime.arrays import Array, as_array, check_shape, check_type
 from tcomp.runtime.artifact import Argument
 from tcomp.runtime.memory import empty
 
+_ROLE = "out for"  # how messages call these arrays
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -47,10 +49,10 @@ def given(value: Any, argument: Argument, others: Sequence[Array]) -> Output:
     Raises BindingError: TC074-TC077 where it is not the result's type and shape, TC079 where it is read-only,
     TC080 where its memory meets that of one of `others` or its own elements share memory.
     """
-    array = as_array(value, argument.name)
-    check_type(array, argument.element, argument.name)
+    array = as_array(value, argument.name, role=_ROLE)
+    check_type(array, argument.element, argument.name, _ROLE)
     logical = argument.element.is_packed and array.dtype == argument.element.numpy
-    check_shape(array, argument.shape if logical else argument.stored_shape, argument)
+    check_shape(array, argument.shape if logical else argument.stored_shape, argument, _ROLE)
     if not array.flags.writeable:
         raise BindingError(
             f"out for '{argument.name}' is read-only", code="TC079", hint="pass a writeable array"

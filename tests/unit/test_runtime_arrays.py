@@ -334,6 +334,11 @@ def test_contradicting_sizes_name_both_places():
     assert "K = 4 from axis 1 of 'X'" in str(caught.value)
     with pytest.raises(BindingError, match="M = 2 from sizes="):
         solve(parameters, [(3, 4), (4, 6)], known={"M": 2})
+    assert solve(parameters, [(3, 4), (4, 6)], known={"M": np.int64(3)}) == {"M": 3, "K": 4, "N": 6}
+    for wrong in (-1, 2.0, True, "3"):
+        with pytest.raises(BindingError) as caught:
+            solve(parameters, [(3, 4), (4, 6)], known={"M": wrong})
+        assert caught.value.code == "TC083"
 
 
 def test_rank_and_type_come_first():

@@ -171,7 +171,7 @@ def test_touching_but_apart(either_path):
         ((1, 2, 3), {}, "TC070", "3 arguments were given, expected 2"),
         ((), {}, "TC071", "'A', 'B'"),
         (("a",), {}, "TC071", "'B'"),
-        ((), {"A": "a", "b": "a"}, "TC072", "'b'"),
+        ((), {"A": "a", "b": "a"}, "TC072", "did you mean 'B'"),
         (("a", "a"), {"B": "a"}, "TC073", "'B'"),
         (("d", "a"), {}, "TC074", "float64"),
         (("a", "3d"), {}, "TC075", "'B'"),
