@@ -19,6 +19,7 @@ from tcomp.lang.weak import (
     WeakFloat,
     WeakInt,
     default_type,
+    float_constant,
     is_weak,
     literal,
     realise,
@@ -82,7 +83,11 @@ def convert(operand: Operand, dtype: DType) -> Expr:
     """The operand in another type, by an explicit conversion where its own differs."""
     if not isinstance(operand, Expr):
         return realise(operand, dtype)
-    return operand if operand.dtype is dtype else Apply("cast", (operand,), dtype)
+    if operand.dtype is dtype:
+        return operand
+    if isinstance(operand, Const):
+        return _cast_constant(dtype, operand.value)
+    return Apply("cast", (operand,), dtype)
 
 
 def store(operand: Operand, dtype: DType) -> Expr:
@@ -116,7 +121,8 @@ def cast(dtype: DType, operand: Operand) -> Operand:
     if isinstance(operand, WeakApply):
         source = f64 if operand.floating and operand.constant else operand.default
         return convert(realise(operand, source), dtype)
-    return _cast_constant(dtype, operand)
+    known = operand.value.constant if isinstance(operand, WeakInt) else operand.value
+    return _cast_constant(dtype, known)
 
 
 def truth_value(operand: Operand, what: str) -> Expr:
@@ -127,22 +133,24 @@ def truth_value(operand: Operand, what: str) -> Expr:
     raise WrongType(f"{what} takes bool, not {given}")
 
 
-def _cast_constant(dtype: DType, operand: WeakInt | WeakFloat) -> Expr:
+def _cast_constant(dtype: DType, value: int | float | bool) -> Expr:
+    """A known number in another type: integers wrap, floats truncate and saturate."""
     import numpy as np
 
     from tcomp.ir.tensor import conversions
 
-    if isinstance(operand, WeakInt):
-        number = int(operand.value)
-        if dtype.is_bool:
-            return truth(number != 0)
-        wrapped = number % (1 << dtype.bits)
+    if dtype.is_float:
+        return float_constant(float(value), dtype)
+    if dtype.is_bool:
+        return truth(value != 0)
+    if isinstance(value, int):
+        wrapped = int(value) % (1 << dtype.bits)
         if dtype.is_signed and wrapped >> (dtype.bits - 1):
             wrapped -= 1 << dtype.bits
         return Const(wrapped, dtype)
     with np.errstate(all="ignore"):
-        value = conversions.convert(np.asarray(operand.value), f64, dtype)
-    return Const(value.item(), dtype)
+        converted = conversions.convert(np.asarray(value), f64, dtype)
+    return Const(converted.item(), dtype)
 
 
 def _is_floating(operand: Operand) -> bool:

@@ -12,6 +12,7 @@ from tcomp.lang.frame import Frame, Handle
 from tcomp.lang.scalars import Scalars, iterator_name
 from tcomp.lang.scan_order import ScanOrder
 from tcomp.lang.syntax import (
+    Application,
     Assignment,
     Expression,
     Name,
@@ -21,7 +22,7 @@ from tcomp.lang.syntax import (
     ScanBlock,
     walk,
 )
-from tcomp.lang.weak import DoesNotFit
+from tcomp.lang.weak import DoesNotFit, settle
 
 
 def lower_body(frame: Frame) -> None:
@@ -133,9 +134,15 @@ def require_whole(
 
 
 def lower_right(name: str, value: Expression, scalars: Scalars) -> Expr:
-    """The right side in the type that is stored: the declared one of a result, else its own."""
+    """The right side in the type that is stored: the declared one of a result, else its own.
+
+    A local that is a `cast` has that type, narrow ones included; a plain read of a narrow tensor gives
+    what arithmetic reads it as.
+    """
     result = scalars.frame.results.get(name)
     if result is None:
+        if isinstance(value, Application) and value.function == "cast":
+            return settle(scalars.operand(value))
         return scalars.typed(value)
     return stored(scalars, value, result.dtype)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcomp.ir.dtypes import i64
 from tcomp.ir.integer import Int, Iter, Value
-from tcomp.ir.tensor.nodes import Expr, IndexValue, truth
+from tcomp.ir.tensor.nodes import Expr, truth
 from tcomp.lang.arithmetic import make
 from tcomp.lang.constants import divide
 from tcomp.lang.syntax import (
@@ -22,7 +22,7 @@ from tcomp.lang.syntax import (
     Reference,
     Unary,
 )
-from tcomp.lang.weak import WeakInt
+from tcomp.lang.weak import WeakInt, realise
 
 if TYPE_CHECKING:
     from tcomp.lang.frame import Frame, Handle
@@ -121,7 +121,7 @@ def inside(handle: Handle, position: tuple[Int, ...]) -> Expr:
     made: Expr = truth(True)
     for at, (lo, hi) in zip(position, handle.axes, strict=True):
         for op, left, right in (("le", lo, at), ("lt", at, hi)):
-            test = make(op, IndexValue(left, i64), IndexValue(right, i64))
+            test = make(op, *(realise(WeakInt(side, i64), i64) for side in (left, right)))
             made = test if made is truth(True) else make("and", made, test)
     return made
 

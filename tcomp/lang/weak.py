@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from tcomp.ir.dtypes import DType, compute_type, f32, f64, i32, i64, u64
 from tcomp.ir.integer import Int, Iter, Value
@@ -114,14 +114,12 @@ def realise(operand: Weak, dtype: DType) -> Expr:
 
 
 def float_constant(value: float, dtype: DType) -> Expr:
-    """The number of a float type nearest to `value`."""
+    """The number of a float type nearest to `value`, rounded once."""
     if dtype is f64:
         return Const(value, dtype)
     if dtype is f32:
         return Const(nearest_f32(value), dtype)
-    if representable(value, dtype):
-        return Const(value, dtype)
-    return Apply("cast", (Const(value, f64),), dtype)
+    return Const(_nearest(value, dtype), dtype)
 
 
 def nearest_f32(value: float) -> float:
@@ -135,19 +133,20 @@ def nearest_f32(value: float) -> float:
 
 def representable(value: float, dtype: DType) -> bool:
     """True if a type holds exactly this number."""
+    if dtype.is_float:
+        rounded = nearest_f32(value) if dtype is f32 else _nearest(value, dtype)
+        return rounded == value or (rounded != rounded and value != value)
+    low, high = (0, 1) if dtype.is_bool else integer_range(dtype)
+    return value == value and float(value).is_integer() and low <= int(value) <= high
+
+
+def _nearest(value: float, dtype: DType) -> float:
     import numpy as np
 
     from tcomp.ir.tensor.conversions import convert
 
-    if dtype.is_float:
-        if dtype is f32:
-            rounded: Any = nearest_f32(value)
-        else:
-            with np.errstate(all="ignore"):
-                rounded = float(convert(np.asarray(float(value)), f64, dtype))
-        return bool(rounded == value) or (rounded != rounded and value != value)
-    low, high = (0, 1) if dtype.is_bool else integer_range(dtype)
-    return value == value and float(value).is_integer() and low <= int(value) <= high
+    with np.errstate(all="ignore"):
+        return float(convert(np.asarray(float(value)), f64, dtype))
 
 
 def _integer_constant(value: int, dtype: DType) -> Expr:
