@@ -22,7 +22,7 @@ from tcomp.passes.derivation.cost import Cost, arithmetic_cost
 from tcomp.passes.derivation.rule import Rule, Step
 from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.derivation.structure import share_equal
-from tcomp.passes.inline import drop_unread
+from tcomp.passes.inline import drop_unread, inline
 from tcomp.passes.lift import lift
 from tcomp.passes.simplify import simplify
 
@@ -113,8 +113,9 @@ def derive(
 
 
 def normal_form(program: Program) -> Program:
-    """The form in which states are compared; every step of it is an equality of its own."""
-    return share_equal(lift(drop_unread(simplify(program))))
+    """The form in which states are compared: what planning does to every program anyway, so that only
+    what goes beyond it counts as a step."""
+    return share_equal(inline(lift(drop_unread(simplify(program)))))
 
 
 def _promise(state: _State, cost: Cost) -> float:

@@ -1,8 +1,9 @@
 """Are two programs equal? Random points of a prime field say so, on shapes small enough to evaluate.
 
-Extents are shrunk where every index is a plain iterator: then equality at small extents that tell all
-large ones apart carries over. Programs with offsets, guards, quotients or gathers keep their extents, for
-their borders and residues are the point; they are evaluated as they are while that is affordable.
+Both programs are shrunk alike: every extent is divided by a power of two, at least down to `SMALLEST`, so
+that even extents stay even, borders stay borders, and quotients keep their relations. Where an unguarded
+read would leave its tensor then, or an extent had become a number, the programs keep their extents and
+are evaluated as they are while that is affordable.
 """
 
 from __future__ import annotations
@@ -25,11 +26,10 @@ from tcomp.ir.tensor.nodes import (
     postorder,
     rewrite,
 )
-from tcomp.passes.scoping import plain_iter
 from tcomp.passes.verification.field import PRIME, FieldInterpreter
 
-AFFORDABLE = 2e8  # points of all loops of a program that is evaluated as it is
-SMALLEST = 3  # a shrunken extent is at least this, and different for different extents
+AFFORDABLE = 3e6  # points of all loops of both programs together: about a tenth of a second
+SMALLEST = 5  # extents up to this are left alone, others shrink no further
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,13 @@ def verify_equal(first: Program, second: Program, seeds: int = 2) -> Verdict:
         return Verdict(False, reason="the inputs differ")
     if [t.axes for t in first.results] != [t.axes for t in second.results]:
         return Verdict(False, reason="the results differ")
-    if _is_plain(first) and _is_plain(second):
-        extents = _shrunken_extents(first, second)
-        verdict = _compare(_resized(first, extents), _resized(second, extents), seeds, True)
-        if verdict.equal:
-            return verdict  # a difference may come from an extent that became a number: look again
-    if _points(first) + _points(second) > AFFORDABLE:
-        return Verdict(None, reason="too large to evaluate as it is")
-    return _compare(first, second, seeds, False)
+    for scale in _scales(first, second):
+        pair = [_resized(p, scale) for p in (first, second)]
+        if all(map(_stays_inside, pair)) and sum(map(_points, pair)) <= AFFORDABLE:
+            verdict = _compare(*pair, seeds, scale > 1)
+            if verdict.equal or scale == 1:
+                return verdict  # a difference may come from an extent that became a number
+    return Verdict(None, reason="too large to evaluate as it is")
 
 
 def _compare(first: Program, second: Program, seeds: int, shrunk: bool) -> Verdict:
@@ -78,47 +77,38 @@ def _compare(first: Program, second: Program, seeds: int, shrunk: bool) -> Verdi
     return Verdict(True, seeds, shrunk)
 
 
-def _is_plain(program: Program) -> bool:
-    """Whether every index is one iterator or a constant 0, and no extent is used as a number."""
-    for statement in program.body:
-        if isinstance(statement, Scan):
-            return False
-        for node in postorder(statement.body):
-            if isinstance(node, IndexValue):
-                return False
-            if isinstance(node, Read) and not all(
-                plain_iter(i) is not None or (i.is_constant and not i.constant) for i in node.index
-            ):
-                return False
-            if isinstance(node, Read) and node.otherwise is not None:
-                return False
-    return all(lo.is_constant and not lo.constant for lo, _ in _axes(program))
+def _scales(*programs: Program) -> list[int]:
+    """Divisors to try: the smallest that makes the programs affordable and a larger one, then none."""
+    scale = 1
+    while scale < 1 << 20 and sum(_points(_resized(p, scale)) for p in programs) > AFFORDABLE:
+        scale *= 2
+    return [scale, 2 * scale, 1] if scale > 1 else [1]
 
 
-def _axes(program: Program) -> list[tuple[Int, Int]]:
-    tensors = [*program.inputs, *(d.tensor for d in program.definitions())]
-    return [axis for t in tensors for axis in t.axes]
+def _shrunk(extent: int, scale: int) -> int:
+    """An extent divided by `scale`, but for small ones, which are taps, blocks and the like."""
+    return max(SMALLEST, -(-extent // scale)) if extent > SMALLEST else extent
 
 
-def _shrunken_extents(*programs: Program) -> dict[int, int]:
-    """A small extent for each; 0 and 1 stay, others remain distinct and in order."""
-    found = {(hi - lo).constant for p in programs for lo, hi in _axes(p)}
-    for program in programs:
-        for definition in program.definitions():
-            for node in postorder(definition.body):
-                if isinstance(node, Reduce):
-                    found |= {it.extent.constant for it in node.iters}
-    shrunken: dict[int, int] = {}
-    smallest = SMALLEST - 1
-    for extent in sorted(found):
-        smallest = min(extent, smallest + 1) if extent > 1 else smallest
-        shrunken[extent] = extent if extent <= 1 else smallest
-    return shrunken
+def _stays_inside(program: Program) -> bool:
+    """Whether every unguarded read is provably inside its tensor."""
+    for definition in program.definitions():
+        for node in postorder(definition.body):
+            if isinstance(node, Read) and node.otherwise is None:
+                for index, (lo, hi) in zip(node.index, node.tensor.axes, strict=True):
+                    low, high = index.bounds()
+                    if low is None or high is None or low < lo.constant or high >= hi.constant:
+                        return False
+    return True
 
 
-def _resized(program: Program, extents: dict[int, int]) -> Program:
+def _resized(program: Program, scale: int) -> Program:
+    """The program with every extent shrunk; offsets and constants stay."""
+    if scale == 1:
+        return program
+
     def axis(lo: Int, hi: Int) -> tuple[Int, Int]:
-        return lo, Int.of(extents[(hi - lo).constant])
+        return lo, lo + _shrunk((hi - lo).constant, scale)
 
     def tensor(old: Tensor) -> Tensor:
         return Tensor(old.name, old.dtype, tuple(axis(*a) for a in old.axes))
@@ -126,21 +116,36 @@ def _resized(program: Program, extents: dict[int, int]) -> Program:
     def iterator(old: Iter) -> Iter:
         return Iter(old.name, *axis(old.lo, old.hi))
 
-    def index(old: Int) -> Int:
-        it = plain_iter(old)
-        return old if it is None else Int.of(iterator(it))
+    def resize(definition: Definition) -> Definition:
+        iters = set(definition.iters)
+        for node in postorder(definition.body):
+            if isinstance(node, Reduce):
+                iters |= set(node.iters)
+        moved = {it: Int.of(iterator(it)) for it in iters}
 
-    def rule(node: Expr) -> Expr | None:
-        if isinstance(node, Read):
-            return Read(tensor(node.tensor), tuple(index(i) for i in node.index))
-        if isinstance(node, Reduce):
-            return Reduce(node.op, tuple(iterator(i) for i in node.iters), node.body)
-        return None
+        def rule(node: Expr) -> Expr | None:
+            if isinstance(node, Read):
+                return Read(
+                    tensor(node.tensor), tuple(i.sub(moved) for i in node.index), node.otherwise
+                )
+            if isinstance(node, IndexValue):
+                return IndexValue(node.index.sub(moved), node.dtype)
+            if isinstance(node, Reduce):
+                return Reduce(node.op, tuple(iterator(i) for i in node.iters), node.body)
+            return None
 
-    body: list[Statement] = [
-        Definition(tensor(d.tensor), tuple(iterator(i) for i in d.iters), rewrite(d.body, rule))
-        for d in program.definitions()
-    ]
+        body = rewrite(definition.body, rule)
+        return Definition(
+            tensor(definition.tensor), tuple(iterator(i) for i in definition.iters), body
+        )
+
+    body: list[Statement] = []
+    for statement in program.body:
+        if isinstance(statement, Scan):
+            members = tuple(map(resize, statement.definitions))
+            body.append(Scan(iterator(statement.iter), members))
+        else:
+            body.append(resize(statement))
     inputs, results = (tuple(tensor(t) for t in ts) for ts in (program.inputs, program.results))
     return Program(program.name, (), inputs, results, tuple(body))
 
