@@ -1,9 +1,9 @@
 """Are two programs equal? Random points of a prime field say so, on shapes small enough to evaluate.
 
-Both programs are shrunk alike: every extent is divided by a power of two, at least down to `SMALLEST`, so
-that even extents stay even, borders stay borders, and quotients keep their relations. Where an unguarded
-read would leave its tensor then, or an extent had become a number, the programs keep their extents and
-are evaluated as they are while that is affordable.
+Both programs are shrunk alike: every large extent is divided by the same power of two, so that even
+extents stay even, borders stay borders, and quotients keep their relations. Where an unguarded read would
+leave its tensor then, or an extent had become a number, the programs keep their extents and are evaluated
+as they are while that is affordable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.passes.verification.field import PRIME, FieldInterpreter
 
 AFFORDABLE = 3e6  # points of all loops of both programs together: about a tenth of a second
-SMALLEST = 5  # extents up to this are left alone, others shrink no further
+LEFT_ALONE = 16  # extents up to this are taps, blocks and residues: they keep their size
+SMALLEST = 3  # and no other shrinks below this
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ def verify_equal(first: Program, second: Program, seeds: int = 2) -> Verdict:
     if [t.axes for t in first.results] != [t.axes for t in second.results]:
         return Verdict(False, reason="the results differ")
     for scale in _scales(first, second):
-        pair = [_resized(p, scale) for p in (first, second)]
-        if all(map(_stays_inside, pair)) and sum(map(_points, pair)) <= AFFORDABLE:
-            verdict = _compare(*pair, seeds, scale > 1)
+        left, right = _resized(first, scale), _resized(second, scale)
+        inside = _stays_inside(left) and _stays_inside(right)
+        if inside and _points(left) + _points(right) <= AFFORDABLE:
+            verdict = _compare(left, right, seeds, scale > 1)
             if verdict.equal or scale == 1:
                 return verdict  # a difference may come from an extent that became a number
     return Verdict(None, reason="too large to evaluate as it is")
@@ -87,7 +89,7 @@ def _scales(*programs: Program) -> list[int]:
 
 def _shrunk(extent: int, scale: int) -> int:
     """An extent divided by `scale`, but for small ones, which are taps, blocks and the like."""
-    return max(SMALLEST, -(-extent // scale)) if extent > SMALLEST else extent
+    return max(SMALLEST, -(-extent // scale)) if extent > LEFT_ALONE else extent
 
 
 def _stays_inside(program: Program) -> bool:
