@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,9 +20,13 @@ Bounds: TypeAlias = tuple[int, int]  # inclusive
 
 
 def draw_inputs(
-    program: Program, seed: int, positive: frozenset[str], given: Mapping[str, Array]
+    program: Program,
+    seed: int,
+    positive: frozenset[str],
+    given: Mapping[str, Array],
+    scale: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Array]:
-    """An array for every input of a bound program, in signature order.
+    """An array for every input of a bound program, in signature order. `scale` multiplies random floats.
 
     Each input has a random stream of its own, so giving one array does not change the others.
     """
@@ -32,7 +37,10 @@ def draw_inputs(
             arrays[tensor.name] = given[tensor.name]
             continue
         rng = np.random.default_rng([seed, number])
-        arrays[tensor.name] = _draw(rng, tensor, ranges.get(tensor.name), tensor.name in positive)
+        drawn = _draw(rng, tensor, ranges.get(tensor.name), tensor.name in positive)
+        if tensor.name in scale:
+            drawn = (drawn * scale[tensor.name]).astype(drawn.dtype)
+        arrays[tensor.name] = drawn
     return arrays
 
 
