@@ -2,7 +2,6 @@
 
 # sizes: M=512, K=768       sizes to use where --size and the inputs leave them open
 # positive: var, T          inputs whose random values must be positive
-# scale: U=0.1              factors of random floats: recurrences amplify large ones without bound
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ class Header:
     sizes: dict[str, int] = field(default_factory=dict)
     positive: frozenset[str] = frozenset()
     scale: dict[str, float] = field(default_factory=dict)
-    scale: dict[str, float] = field(default_factory=dict)
 
 
 def read_header(text: str) -> Header:
@@ -37,7 +35,6 @@ def read_header(text: str) -> Header:
     sizes: dict[str, int] = {}
     positive: set[str] = set()
     scale: dict[str, float] = {}
-    scale: dict[str, float] = {}
     for line in _leading_comments(text):
         entry = _ENTRY.match(line)
         if entry is None:
@@ -45,8 +42,6 @@ def read_header(text: str) -> Header:
         parts = [p.strip() for p in entry[2].split(",") if p.strip()]
         if entry[1] == "positive":
             positive.update(parts)
-        elif entry[1] == "scale":
-            scale.update((m[1], float(m[2])) for m in map(_SCALE.match, parts) if m)
         elif entry[1] == "scale":
             scale.update(_pairs(parts, float))
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,13 +19,9 @@ Bounds: TypeAlias = tuple[int, int]  # inclusive
 
 
 def draw_inputs(
-    program: Program,
-    seed: int,
-    positive: frozenset[str],
-    given: Mapping[str, Array],
-    scale: Mapping[str, float] = MappingProxyType({}),
+    program: Program, seed: int, positive: frozenset[str], given: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """An array for every input of a bound program, in signature order. `scale` multiplies random floats.
+    """An array for every input of a bound program, in signature order.
 
     Each input has a random stream of its own, so giving one array does not change the others.
     """
@@ -37,10 +32,7 @@ def draw_inputs(
             arrays[tensor.name] = given[tensor.name]
             continue
         rng = np.random.default_rng([seed, number])
-        drawn = _draw(rng, tensor, ranges.get(tensor.name), tensor.name in positive)
-        if tensor.name in scale:
-            drawn = (drawn * scale[tensor.name]).astype(drawn.dtype)
-        arrays[tensor.name] = drawn
+        arrays[tensor.name] = _draw(rng, tensor, ranges.get(tensor.name), tensor.name in positive)
     return arrays
 
 
