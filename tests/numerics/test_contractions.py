@@ -79,7 +79,7 @@ def blocking(source: Program, **changes: int) -> Trace:
     assert found is not None
     inner = int(np.prod([int(it.extent) for it in found.inner]))
     values = {
-        "form": OUTER, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
+        "form": OUTER, "lanes": 4, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
         "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1,
     } | changes  # fmt: skip
     values["depth"] = min(values["depth"], inner)

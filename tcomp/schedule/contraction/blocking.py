@@ -29,14 +29,15 @@ _DIRECT_ROWS = 32  # rows up to which a right from afar is not worth packing
 class Blocking:
     """The decisions of a contraction's schedule.
 
-    A tile is at most `tile_rows` rows of `tile_vectors` vectors of columns (of the form OUTER) or columns
-    (of the form DOT). A task makes `task_panels` panels of
-    rows times `task_columns` columns, `depth` positions of inner at a time, `unroll` of them unrolled.
+    Vectors have `lanes` elements. A tile is at most `tile_rows` rows of `tile_vectors` vectors of columns
+    (of the form OUTER) or columns (of the form DOT). A task makes `task_panels` panels of rows times
+    `task_columns` columns, `depth` positions of inner at a time, `unroll` of them unrolled.
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
     `task_columns` is a whole number of runs and divides the columns.
     """
 
     form: int
+    lanes: int
     tile_rows: int
     tile_vectors: int
     unroll: int
@@ -53,22 +54,24 @@ def choose(g: Geometry, threads: int) -> Blocking:
     if prefers_dots(g):
         return _choose_dots(g, threads)
     registers = g.scope.target.vector_registers
-    rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, g.lanes, registers)
+    lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
+    rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
     panels = RowPanels.of(g.rows.extent, rows)
-    whole = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / g.lanes), vectors) * (
+    whole = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors) * (
         g.inner * g.batch.extent * g.spread.extent
     )
     threads = threads if whole >= _PARALLEL_COST else 1
     right = _right(g, threads)
     left = _left(g, panels.tallest)
     unroll = 4 if g.inner >= 4 else 1
-    width = vectors * g.lanes
+    width = vectors * lanes
     depth = _depth(g, width, left, right, unroll)
-    task_panels, task_columns = _task(g, panels, vectors, depth, left, right, threads)
+    task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
     if depth < g.inner and right == DIRECT:
         vectors, unroll = (min(vectors, 2), 8) if depth == 8 else (vectors, unroll)
     return Blocking(
         OUTER,
+        lanes,
         rows,
         vectors,
         unroll,
@@ -167,7 +170,7 @@ def _choose_dots(g: Geometry, threads: int) -> Blocking:
     share = ceil(ceil(g.columns.extent / columns) / (4 * threads)) if parallel else 0
     task_columns = share * columns or g.columns.extent
     return Blocking(
-        DOT, panels.tallest, columns, unroll, g.inner, panels.count, task_columns, DIRECT, DIRECT,
+        DOT, g.lanes, panels.tallest, columns, unroll, g.inner, panels.count, task_columns, DIRECT, DIRECT,
         int(parallel),
     )  # fmt: skip
 
@@ -176,20 +179,27 @@ def _choose_dots(g: Geometry, threads: int) -> Blocking:
 
 
 def _task(
-    g: Geometry, panels: RowPanels, vectors: int, depth: int, left: int, right: int, threads: int
+    g: Geometry,
+    panels: RowPanels,
+    vectors: int,
+    lanes: int,
+    depth: int,
+    left: int,
+    right: int,
+    threads: int,
 ) -> tuple[int, int]:
     """Panels of rows and columns of a task: those with the least estimated time for all of them."""
     outside = g.spread.extent * (1 if right == SHARED else g.batch.extent)
     best = (float("inf"), panels.count, g.columns.extent)
-    for columns in _column_choices(g, vectors * g.lanes, depth, right, threads):
+    for columns in _column_choices(g, vectors * lanes, depth, right, threads):
         for count in _panel_choices(g, panels, depth, left, threads):
             tasks = outside * ceil(panels.count / count) * ceil(g.columns.extent / columns)
-            step = cost.block_step(panels, 0, count, ceil(columns / g.lanes), vectors)
+            step = cost.block_step(panels, 0, count, ceil(columns / lanes), vectors)
             each = step * g.inner + cost.TASK
             if left == PRIVATE:
                 each += cost.pack_left(g, count * panels.tallest)
             if right == PRIVATE:
-                each += cost.pack_right(g, columns)
+                each += cost.pack_right(g, columns, lanes)
             shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
             best = min(best, (shares * each, count, columns))
     return best[1], best[2]

@@ -13,6 +13,7 @@ _LINE, _PAGE = 64, 4096
 
 PACK = 2.0  # a vector loaded and stored
 PACK_TRANSPOSED = 5.0  # and exchanged with others on the way
+_TALLEST = 16
 TASK = 200.0  # starting a task
 
 
@@ -40,17 +41,18 @@ def block_step(panels: RowPanels, first: int, count: int, vectors: int, per_tile
 def register_tile(rows: int, columns: int, lanes: int, registers: int) -> tuple[int, int]:
     """Rows and vectors of the cheapest register tile for an output of rows x columns.
 
-    It obeys `rows * vectors + vectors + 1 <= registers`: one register too many costs 4-7x.
+    It obeys `rows * vectors + vectors + 1 <= registers`: one register too many costs 4-7x. Tiles
+    of more than 16 rows gain nothing, and LLVM may take 20 times longer for them.
     """
     wanted = ceil(columns / lanes)
-    best = (float("inf"), 0, 1, 1)
+    best = (float("inf"), 1, 1)
     for vectors in range(1, min(4, wanted) + 1):
-        most = (registers - vectors - 1) // vectors
+        most = min((registers - vectors - 1) // vectors, _TALLEST)
         for tile_rows in range(1, min(most, rows) + 1):
             panels = RowPanels.of(rows, tile_rows)
             cost = block_step(panels, 0, panels.count, wanted, vectors)
-            best = min(best, (cost, -vectors * tile_rows, tile_rows, vectors))
-    return best[2], best[3]
+            best = min(best, (cost * (1 + 0.0005 * tile_rows * vectors), tile_rows, vectors))
+    return best[1], best[2]
 
 
 def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bool:
@@ -78,6 +80,6 @@ def pack_left(g: Geometry, rows: int) -> float:
     return rows * g.inner / g.lanes * PACK
 
 
-def pack_right(g: Geometry, columns: int) -> float:
+def pack_right(g: Geometry, columns: int, lanes: int) -> float:
     """Packing columns of right over all of inner."""
-    return columns * g.inner / g.lanes * (PACK if g.right.runs_along_own() else PACK_TRANSPOSED)
+    return columns * g.inner / lanes * (PACK if g.right.runs_along_own() else PACK_TRANSPOSED)

@@ -40,9 +40,9 @@ class DotProductNest(TaskNest):
 
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
         dtype = self.g.dtype
-        zero = Const(0.0 if dtype.is_float else 0, dtype, self.lanes)
+        zero = Const(0.0 if dtype.is_float else 0, dtype, self.b.lanes)
         sums = [
-            [self.names.local(f"dot{i}_{j}", dtype, self.lanes) for j in range(columns)]
+            [self.names.local(f"dot{i}_{j}", dtype, self.b.lanes) for j in range(columns)]
             for i in range(rows)
         ]
         statements: list[Stmt] = [Declare(local, zero) for row in sums for local in row]
@@ -64,14 +64,14 @@ class DotProductNest(TaskNest):
             return [For(var, Int.of(0), Int.of(extent), tuple(body))]
         statements: list[Stmt] = []
         done = 0
-        for step in (self.lanes * self.b.unroll, self.lanes):
+        for step in (self.b.lanes * self.b.unroll, self.b.lanes):
             stop = extent // step * step
             if stop > done:
                 var = self.names.loop(counter.name, done, stop - 1)
                 body = []
-                for offset in range(0, step, self.lanes):
+                for offset in range(0, step, self.b.lanes):
                     place = at | {counter: Int.of(var) + offset}
-                    body += self._products(sums, tile, counter, place, self.lanes)
+                    body += self._products(sums, tile, counter, place, self.b.lanes)
                 statements.append(For(var, Int.of(done), Int.of(stop), tuple(body), step))
                 done = stop
         if extent > done:
@@ -83,10 +83,10 @@ class DotProductNest(TaskNest):
         self, sums: list[list[Local]], tile: Tile, counter: LoopVar, at: Place, width: int
     ) -> list[Stmt]:
         """Adds one vector of products to every sum; lanes from `width` on do not count."""
-        mask = leading(width, self.lanes)
+        mask = leading(width, self.b.lanes)
         place = tile.task.place | at
-        left = vectorize(self.left_value, counter, self.lanes, mask)
-        right = vectorize(self.right_value, counter, self.lanes, mask)
+        left = vectorize(self.left_value, counter, self.b.lanes, mask)
+        right = vectorize(self.right_value, counter, self.b.lanes, mask)
         rows, columns = self.g.rows.at, self.g.columns.at
         statements: list[Stmt] = []
         a = [
@@ -103,7 +103,7 @@ class DotProductNest(TaskNest):
         return statements
 
     def _named(self, stem: str, value: Expr, statements: list[Stmt]) -> Local:
-        local = self.names.local(stem, self.g.dtype, self.lanes)
+        local = self.names.local(stem, self.g.dtype, self.b.lanes)
         statements.append(Declare(local, value))
         return local
 

@@ -93,6 +93,7 @@ class Geometry:
 
     @property
     def lanes(self) -> int:
+        """Elements of the longest vector."""
         return self.scope.target.lanes(self.dtype.bits)
 
     def step(self) -> int:

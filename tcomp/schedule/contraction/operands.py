@@ -63,8 +63,8 @@ def left_operand(g: Geometry, b: Blocking, panels: RowPanels, inner: list[Dimens
 def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
     """The right side as the blocking wants it."""
     if b.right == DIRECT:
-        return DirectRight(g, g.factor(g.contraction.right, g.columns, inner))
-    width = b.tile_vectors * g.lanes
+        return DirectRight(g, b, g.factor(g.contraction.right, g.columns, inner))
+    width = b.tile_vectors * b.lanes
     if b.right == SHARED:
         panels = ceil(g.columns.extent / width)
         extent = g.spread.extent * panels * g.inner * width
@@ -74,7 +74,7 @@ def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
     if g.right.is_affine_along(g.columns):
         extent = ceil(b.task_columns / width) * width * b.depth
         return PanelRight(g, b, inner, _private(g, "right", extent), width)
-    pitch = line_pitch(b.task_columns + g.lanes, g.dtype.bytes)
+    pitch = line_pitch(b.task_columns + b.lanes, g.dtype.bytes)
     return LineRight(g, b, inner, _private(g, "right", b.depth * pitch), pitch, width)
 
 
@@ -170,6 +170,7 @@ class DirectRight:
     """Vectors where they lie."""
 
     g: Geometry
+    b: Blocking
     value: Expr
 
     def share(self, place: Place) -> list[Stmt]:
@@ -180,8 +181,8 @@ class DirectRight:
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         g = self.g
-        column = tile.column + vector * g.lanes
-        wide = vectorize(self.value, g.columns.at, g.lanes, shape.mask(vector))
+        column = tile.column + vector * self.b.lanes
+        wide = vectorize(self.value, g.columns.at, self.b.lanes, shape.mask(vector))
         return wide.sub(tile.task.place | inner | {g.columns.at: column})
 
 
@@ -209,14 +210,14 @@ class PanelRight:
         ):  # fmt: skip
             base = (p.first - first) // self.width * size
             panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
-            statements += pack_panels(self.g, self.buffer, block, task.place, panel)
+            statements += pack_panels(self.g, self.b, self.buffer, block, task.place, panel)
         return statements
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         depth = flat(self.inner).sub(inner) - tile.start
         panel = tile.column_panel * (self.width * self.b.depth)
-        address = panel + depth * self.width + vector * self.g.lanes
-        return Load(self.buffer, address, self.g.lanes)
+        address = panel + depth * self.width + vector * self.b.lanes
+        return Load(self.buffer, address, self.b.lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,9 @@ class SharedRight:
         ):
             base = self._base(Int.of(spread), Int.of(p.counter))
             panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
-            statements += pack_panels(g, self.buffer, block, at, panel, bool(self.b.parallel))
+            statements += pack_panels(
+                g, self.b, self.buffer, block, at, panel, bool(self.b.parallel)
+            )
         return [For(spread, Int.of(0), Int.of(g.spread.extent), tuple(statements))]
 
     def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
@@ -250,8 +253,8 @@ class SharedRight:
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         panel = tile.column // self.width
         base = self._base(tile.task.place[self.g.spread.at], panel)
-        address = base + flat(self.inner).sub(inner) * self.width + vector * self.g.lanes
-        return Load(self.buffer, address, self.g.lanes)
+        address = base + flat(self.inner).sub(inner) * self.width + vector * self.b.lanes
+        return Load(self.buffer, address, self.b.lanes)
 
     def _base(self, spread: Int, panel: Int) -> Int:
         panels = ceil(self.g.columns.extent / self.width)
@@ -278,20 +281,26 @@ class LineRight:
         own = Block.of(right.runs, task.first_column, task.stop_column)
         block = Block.of(right.inner, start, stop)
         value = right.by_run.sub(task.place)
-        packer = Packer(value, self.buffer, block, self.g.lanes, self.g.scope.names)
+        packer = Packer(value, self.buffer, block, self.b.lanes, self.g.scope.names)
         return packer.lines(own, self.pitch)
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         line = flat(self.inner).sub(inner) - tile.start
-        column = tile.column_panel * self.width + vector * self.g.lanes
-        return Load(self.buffer, line * self.pitch + column, self.g.lanes)
+        column = tile.column_panel * self.width + vector * self.b.lanes
+        return Load(self.buffer, line * self.pitch + column, self.b.lanes)
 
 
 def pack_panels(
-    g: Geometry, buffer: Buffer, block: Block, place: Place, panel: Panel, parallel: bool = False
+    g: Geometry,
+    b: Blocking,
+    buffer: Buffer,
+    block: Block,
+    place: Place,
+    panel: Panel,
+    parallel: bool = False,
 ) -> list[Stmt]:
     """Panels of right, by vectors along columns or along inner, whichever is contiguous."""
     value = g.right.value.sub(place)
-    packer = Packer(value, buffer, block, g.lanes, g.scope.names)
+    packer = Packer(value, buffer, block, b.lanes, g.scope.names)
     pack = packer.panels if g.right.runs_along_own() else packer.transposed_panels
     return pack(g.columns, panel, parallel)

@@ -24,10 +24,10 @@ class OuterProductNest(TaskNest):
     """Tiles of `tile_rows` rows and `tile_vectors` vectors of columns."""
 
     def __init__(self, geometry: Geometry, blocking: Blocking) -> None:
-        super().__init__(geometry, blocking, blocking.tile_vectors * geometry.lanes)
+        super().__init__(geometry, blocking, blocking.tile_vectors * blocking.lanes)
 
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
-        shape = TileShape.of(rows, columns, self.lanes)
+        shape = TileShape.of(rows, columns, self.b.lanes)
         sums = Accumulators(shape, self.g.dtype, self.names)
         operands = Operands(
             left=lambda i, k: self.left.element(tile, i, k),
@@ -61,16 +61,16 @@ class OuterProductNest(TaskNest):
         return spans
 
     def _position(self, tile: Tile, row: int, vector: int) -> Place:
-        column = tile.column + vector * self.lanes
+        column = tile.column + vector * self.b.lanes
         return tile.task.place | {self.g.rows.at: tile.row + row, self.g.columns.at: column}
 
     def _partial(self, tile: Tile, shape: TileShape, row: int, vector: int) -> Expr:
         address = self.g.address.sub(self._position(tile, row, vector))
         mask = shape.mask(vector)
-        return Load(self.g.output.buffer, address, self.lanes, self.g.step(), mask)
+        return Load(self.g.output.buffer, address, self.b.lanes, self.g.step(), mask)
 
     def _finished(self, sums: Expr, tile: Tile, shape: TileShape, row: int, vector: int) -> Expr:
-        value = vectorize(self.g.epilogue, self.g.columns.at, self.lanes, shape.mask(vector))
+        value = vectorize(self.g.epilogue, self.g.columns.at, self.b.lanes, shape.mask(vector))
         return replace_sums(value.sub(self._position(tile, row, vector)), self.g, sums)
 
     def _stores(

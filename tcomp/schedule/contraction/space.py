@@ -67,6 +67,8 @@ def around(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
 def is_legal(g: Geometry, b: Blocking) -> bool:
     """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
     panels = RowPanels.of(g.rows.extent, b.tile_rows) if b.tile_rows > 0 else None
+    if b.lanes not in lengths(g):
+        return False
     positive = min(b.tile_vectors, b.unroll, b.depth, b.task_panels, b.task_columns) > 0
     if panels is None or not positive or b.depth > g.inner:
         return False
@@ -99,12 +101,12 @@ def _fits_registers(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
     needed = panels.tallest * b.tile_vectors + b.tile_vectors + 1
     return (
         needed <= g.scope.target.vector_registers
-        and (b.tile_vectors - 1) * g.lanes < g.columns.extent
+        and (b.tile_vectors - 1) * b.lanes < g.columns.extent
     )
 
 
 def _divides_columns(g: Geometry, b: Blocking) -> bool:
-    columns, width = g.columns.extent, b.tile_vectors * g.lanes
+    columns, width = g.columns.extent, b.tile_vectors * b.lanes
     if g.right.is_affine_along(g.columns):
         return _is_whole(b.task_columns, width, columns)
     run = g.right.runs[-1].extent
@@ -153,6 +155,8 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         for columns in (1, 2, 3, 4, 6, 8):
             yield replace(here, tile_vectors=columns)
         return
+    for lanes in lengths(g):
+        yield replace(here, lanes=lanes)
     for rows, vectors in tiles(g):
         yield replace(here, tile_rows=rows, tile_vectors=vectors)
     for depth in (*_scaled(here.depth), g.inner):
@@ -161,6 +165,11 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         yield replace(here, left=left)
     for right in (DIRECT, PRIVATE, SHARED):
         yield replace(here, right=right)
+
+
+def lengths(g: Geometry) -> tuple[int, ...]:
+    """Lengths of vectors: the target's, and shorter ones for a last vector that is nearly empty."""
+    return tuple(n for n in (g.lanes, g.lanes // 2, g.lanes // 4) if n > 1) or (1,)
 
 
 def tiles(g: Geometry) -> Iterator[tuple[int, int]]:
@@ -183,7 +192,7 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     """The nearest blocking whose shares are whole panels, runs and unrolled groups."""
     panels = RowPanels.of(g.rows.extent, b.tile_rows)
     columns, inner = g.columns.extent, g.inner
-    width = b.tile_vectors * (1 if b.form == DOT else g.lanes)
+    width = b.tile_vectors * (1 if b.form == DOT else b.lanes)
     if not g.right.is_affine_along(g.columns):
         width = g.right.runs[-1].extent
     task_columns = min(columns, ceil(b.task_columns / width) * width)
