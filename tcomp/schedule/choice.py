@@ -10,8 +10,9 @@ class ReduceChoice:
     """How one reduction runs.
 
     `vector` is the iterator of the reduction along which lanes accumulate, or -1: one accumulator a
-    point. `chains` independent accumulators hide the latency of the combining operation. The `unrolled`
-    innermost iterators have no loop. Without lanes of its own, a reduction takes `steps` terms for each
+    point. The `merged` iterators before it run through one flat range together with it. `chains`
+    independent accumulators hide the latency of the combining operation. The `unrolled` innermost
+    iterators have no loop. Without lanes of its own, a reduction takes `steps` terms for each
     accumulator at a time, which may come from one square of memory (`schedule.transpose`).
     """
 
@@ -20,6 +21,7 @@ class ReduceChoice:
     chains: int = 1
     unrolled: int = 0
     steps: int = 1
+    merged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def from_trace(group: Group, decided: Trace) -> GroupChoice:
 
 
 _GROUP = ("vector", "lanes", "tile", "parallel", "grain")
-_REDUCE = ("vector", "lanes", "chains", "unrolled", "steps")
+_REDUCE = ("vector", "lanes", "chains", "unrolled", "steps", "merged")
 
 
 def _decisions(group: Group, choice: GroupChoice) -> Iterator[tuple[str, int]]:

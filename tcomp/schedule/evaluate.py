@@ -14,6 +14,7 @@ from tcomp.schedule.choice import ReduceChoice
 from tcomp.schedule.conditions import choose
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.rewriting import substitute_block
+from tcomp.schedule.tiles import Axis
 from tcomp.schedule.translate import translate
 from tcomp.schedule.vectorize import vectorize_block
 
@@ -88,13 +89,16 @@ class _Loops:
         self.reduce, self.choice, self.kernel = reduce, choice, kernel
         self.accumulators = accumulators
         iters = list(reduce.iters)
-        inner = iters.pop(choice.vector) if choice.vector >= 0 else None
+        run: list[Iter] = []
+        if choice.vector >= 0:
+            run = iters[choice.vector - choice.merged : choice.vector + 1]
+            del iters[choice.vector - choice.merged : choice.vector + 1]
         cut = len(iters) - choice.unrolled
         self.unrolled = _positions(iters[cut:])
-        outer = iters[:cut]
-        if inner is None and outer:
-            inner = outer.pop()
-        self.outer, self.inner = outer, inner
+        self.outer = iters[:cut]
+        if not run and self.outer:
+            run = [self.outer.pop()]
+        self.inner = Axis(tuple(run)) if run else None
 
     def build(self, points: Sequence[Point]) -> list[Stmt]:
         """All loops, around updates at `points`."""
@@ -110,9 +114,9 @@ class _Loops:
 
     def _inner(self, points: Sequence[Point]) -> list[Stmt]:
         """The innermost loop: whole steps of all chains, then of one chain, then what is left over."""
-        it = self.inner
-        if it is None:
-            return self._updates(points, 1, None, None)
+        if self.inner is None:
+            return self._updates(points, 1, None)
+        it = self.inner.counter
         lo, hi = int(it.lo), int(it.hi)
         width, block = self._lanes, list[Stmt]()
         many = self.choice.chains, self.choice.steps
@@ -148,17 +152,17 @@ class _Loops:
         if width == 1:
             block: list[Stmt] = []
             for each in range(0, taken, chains):
-                spread = [p.at({it: first + each + c}) for p in points for c in range(chains)]
-                block += self._updates(spread, chains, None, it)
+                flats = [first + each + c for c in range(chains)]
+                spread = [p.at(self._place(flat)) for p in points for flat in flats]
+                block += self._updates(spread, chains, None)
             return block
         lane = self.kernel.names.loop("lane", 0, width - 1)
-        spread = [
-            p.at({it: first + c * width + Int.of(lane)}) for p in points for c in range(chains)
-        ]
+        flats = [first + c * width + Int.of(lane) for c in range(chains)]
+        spread = [p.at(self._place(flat)) for p in points for flat in flats]
         keep = None
         if skip and self.reduce.op not in _IDEMPOTENT:
             keep = Op("ge", (IntValue(Int.of(lane), i32), Const(skip, i32)), boolean)
-        scalar = self._updates(spread, chains, keep, it)
+        scalar = self._updates(spread, chains, keep)
         wide = frozenset(
             type(local)(local.name, local.dtype)
             for row in self.accumulators
@@ -167,9 +171,10 @@ class _Loops:
         )
         return list(_widened(scalar, lane, width, wide))
 
-    def _updates(
-        self, points: Sequence[Point], chains: int, keep: Expr | None, it: Iter | None
-    ) -> list[Stmt]:
+    def _place(self, flat: Int) -> dict[Iter, Int]:
+        return {} if self.inner is None else self.inner.position(flat)
+
+    def _updates(self, points: Sequence[Point], chains: int, keep: Expr | None) -> list[Stmt]:
         block: list[Stmt] = []
         for position in self.unrolled:
             here = [p.at(position) for p in points]

@@ -240,18 +240,20 @@ class _Member:
         tile = self._jammed_rows()
         total = self.profile.work
         for reduce in outer:
+            runs = [self._merged_terms(reduce, k) for k in range(len(reduce.iters))]
             costs = [
-                (self.cost_along(it, self._reduction_lanes(it)), -k)
-                for k, it in enumerate(reduce.iters)
+                (self.cost_along(run[-1], self.lanes_in(_size(run)), _size(run)), -k)
+                for k, run in enumerate(runs)
             ]
             cost, k = min(costs)
-            it = reduce.iters[-k]
-            lanes = self._reduction_lanes(it)
+            extent = _size(runs[-k])
+            lanes = self.lanes_in(extent)
             if lanes == 1:
                 return None
             trips = _size(reduce.iters)
-            chains = _chains(int(it.extent), lanes, self.profile.work / trips, prod(tile))
-            choices[reduce] = ReduceChoice(-k, lanes, chains, 0)
+            chains = _chains(extent, lanes, self.profile.work / trips, prod(tile))
+            merged = len(runs[-k]) - 1
+            choices[reduce] = ReduceChoice(-k, lanes, chains, merged=merged)
             total = cost + chains * 2 + 2 * lanes.bit_length() + 4
         choice = MemberChoice(
             tuple(self.own),
@@ -274,8 +276,17 @@ class _Member:
         bound = {it for r in self.reductions for it in r.iters}
         return bool(reduce.free_atoms() & bound)
 
-    def _reduction_lanes(self, it: Iter) -> int:
-        return self.lanes_along(it)
+    def _merged_terms(self, reduce: t.Reduce, vector: int) -> list[Iter]:
+        """Iterators of a reduction up to `vector` that make one even range of terms."""
+        run = [reduce.iters[vector]]
+        for it in reversed(reduce.iters[:vector]):
+            short = _size(run) < _LONG_RUN * self.full_lanes
+            if not short or self.profile.positions & {it, run[0]}:
+                break
+            if not all(a.merges(it, run[0], int(run[0].extent)) for a in self.profile.reads):
+                break
+            run.insert(0, it)
+        return run
 
     def _scalar_reduction(self, reduce: t.Reduce) -> ReduceChoice:
         terms, unrolled = 1, 0

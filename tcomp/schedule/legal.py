@@ -112,9 +112,15 @@ def _reduction(
     if choice.vector >= 0:
         if choice.vector >= len(looped) or is_nested(reduce, all_of_them):
             return False
-        extent = int(looped.pop(choice.vector).extent)
+        if not 0 <= choice.merged <= choice.vector:
+            return False
+        run = slice(choice.vector - choice.merged, choice.vector + 1)
+        extent = _size(looped[run])
+        del looped[run]
         if extent and choice.lanes * choice.chains > extent:
             return False
+    elif choice.merged:
+        return False
     unrolled = looped[len(looped) - choice.unrolled :]
     if choice.unrolled > len(looped):
         return False

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
-from math import prod
 
 from tcomp.ir.integer import ZERO, Int, Iter
 from tcomp.ir.loop.nodes import Declare, LoopVar, Stmt, Store
@@ -15,40 +14,9 @@ from tcomp.schedule.evaluate import evaluate
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.rewriting import substitute_block
 from tcomp.schedule.storage import Placement
-from tcomp.schedule.tiles import Tiles, loops_over, wrap
+from tcomp.schedule.tiles import Axis, Tiles, loops_over, wrap
 from tcomp.schedule.transpose import transpose_squares
 from tcomp.schedule.vectorize import vectorize_block
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A loop of a nest: over one iterator, or over several that are merged into one flat range."""
-
-    iters: tuple[Iter, ...]
-    points: int
-    lanes: int
-
-    @property
-    def extent(self) -> int:
-        return prod(int(it.extent) for it in self.iters)
-
-    @property
-    def counter(self) -> Iter:
-        """The flat range; that of a single iterator is its own."""
-        if len(self.iters) == 1:
-            return self.iters[0]
-        name = "_".join(it.name for it in self.iters)
-        return Iter(name, ZERO, Int.of(self.extent))
-
-    def position(self, flat: Int) -> dict[Iter, Int]:
-        """Positions of the iterators at a position of the counter."""
-        if len(self.iters) == 1:
-            return {self.iters[0]: flat}
-        position: dict[Iter, Int] = {}
-        for it in reversed(self.iters):
-            position[it] = it.lo + flat % int(it.extent)
-            flat = flat // int(it.extent)
-        return position
 
 
 def axes_of(definition: t.Definition, choice: MemberChoice) -> list[Axis]:

@@ -172,7 +172,9 @@ class NestSpace:
             for lanes in (here.lanes // 2, here.lanes * 2):
                 yield replace(here, lanes=lanes)
             for vector in range(len(reductions_of(definition)[k].iters)):
-                yield replace(here, vector=vector)
+                yield replace(here, vector=vector, merged=0)
+            for merged in range(here.vector + 1):
+                yield replace(here, merged=merged)
 
     def _lanes(self, definition: Definition) -> int:
         return self.target.lanes(profile(definition).bits)
@@ -180,7 +182,7 @@ class NestSpace:
 
 def _without_lanes(choice: MemberChoice) -> MemberChoice:
     reductions = tuple(
-        replace(r, vector=-1, lanes=1, unrolled=0, steps=1) if r.vector >= 0 else r
+        replace(r, vector=-1, lanes=1, unrolled=0, steps=1, merged=0) if r.vector >= 0 else r
         for r in choice.reductions
     )
     return replace(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
-from tcomp.ir.integer import Int, Iter
+from tcomp.ir.integer import ZERO, Int, Iter
 from tcomp.ir.loop.nodes import For, LoopVar, Stmt
 from tcomp.schedule.naming import Names
 
@@ -33,6 +34,37 @@ class Tiles:
         """First position of tile number `index`."""
         first = self.iter.lo + index * self.width
         return first if self.extent % self.width == 0 else first.min(self.iter.hi - self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A loop of a nest: over one iterator, or over several that are merged into one flat range."""
+
+    iters: tuple[Iter, ...]
+    points: int = 1
+    lanes: int = 1
+
+    @property
+    def extent(self) -> int:
+        return prod(int(it.extent) for it in self.iters)
+
+    @property
+    def counter(self) -> Iter:
+        """The flat range; that of a single iterator is its own."""
+        if len(self.iters) == 1:
+            return self.iters[0]
+        name = "_".join(it.name for it in self.iters)
+        return Iter(name, ZERO, Int.of(self.extent))
+
+    def position(self, flat: Int) -> dict[Iter, Int]:
+        """Positions of the iterators at a position of the counter."""
+        if len(self.iters) == 1:
+            return {self.iters[0]: flat}
+        position: dict[Iter, Int] = {}
+        for it in reversed(self.iters):
+            position[it] = it.lo + flat % int(it.extent)
+            flat = flat // int(it.extent)
+        return position
 
 
 @dataclass(frozen=True, slots=True)

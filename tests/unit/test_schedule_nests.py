@@ -158,3 +158,17 @@ def test_traces_replay_through_json() -> None:
     again = tuple(schedule.Trace.from_json(each.to_json()) for each in traces)
     assert again == traces
     assert schedule.lower(plan, again, WIDE, 2) == schedule.lower(plan, traces, WIDE, 2)
+
+
+@TARGETS
+def test_small_axes_are_merged(target: Target) -> None:
+    """An activation of 5 x 7 images and their means: lanes run through the flat image."""
+    x, b = tensor("X", 6, 3, 5, 7, dtype=f32), tensor("b", 3, dtype=f32)
+    axes = tuple(iterator(name, n) for name, n in zip("nchw", (6, 3, 5, 7), strict=True))
+    y, m = tensor("Y", 6, 3, 5, 7, dtype=f32), tensor("M", 6, 3, dtype=f32)
+    body = Apply("add", (read(x, *axes), read(b, axes[1])), f32)
+    sums = total(read(x, *axes), *axes[2:])
+    p = program([x, b], [y, m], Definition(y, axes, body), Definition(m, axes[:2], sums))
+    traces = schedule.analytical(make_plan(p), target, 1)
+    assert any(name.endswith(".merged") and value for trace in traces for name, value in trace)
+    agree(p, random_inputs(p), target)
