@@ -32,6 +32,7 @@ from tcomp.ir.loop.nodes import (
 from tcomp.target import Target
 
 ZERO = "@zero"  # eight zero bytes that masked-off scalar reads are pointed at
+MULTIPLES = 4  # counters beside an innermost loop's own: each takes a register
 FIRST_WORKER = Ssa("0", "i64")  # whose private memory code outside parallel loops uses
 
 
@@ -57,6 +58,7 @@ class FunctionEmitter:
         self.accuracy = accuracy
         self.environment: dict[str, Ssa] = {}
         self.counters: dict[LoopVar, Ssa] = {}
+        self._multiples: dict[LoopVar, dict[int, Ssa]] = {}
         self.finished: list[str] = []  # texts of the functions outlined from this one
         self._worker = worker
         self._starts: dict[Buffer, Ssa] = {}
@@ -75,6 +77,28 @@ class FunctionEmitter:
 
     def counter(self, var: LoopVar) -> Ssa:
         return self.counters[var]
+
+    def enter_loop(self, var: LoopVar, counter: Ssa, *, innermost: bool) -> dict[int, Ssa]:
+        """Makes a counter known; the result gathers the multiples of it that the body will use."""
+        self.counters[var] = counter
+        multiples: dict[int, Ssa] = {}
+        if innermost:
+            self._multiples[var] = multiples
+        return multiples
+
+    def leave_loop(self, var: LoopVar) -> None:
+        del self.counters[var]
+        self._multiples.pop(var, None)
+
+    def multiple(self, var: LoopVar, factor: int) -> Ssa | None:
+        """factor * var as a counter of its own, where an addition in each iteration saves a product."""
+        known = self._multiples.get(var)
+        if known is None or (factor not in known and len(known) == MULTIPLES):
+            return None
+        if factor not in known:
+            counter = self.counters[var]
+            known[factor] = Ssa(f"%{self.builder.fresh(var.name)}", "i64", counter.scope)
+        return known[factor]
 
     def as_i64(self, expr: Expr) -> Ssa:
         """An integer expression inside an address."""

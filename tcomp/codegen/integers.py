@@ -63,12 +63,25 @@ def _by_level(emitter: FunctionEmitter, index: Int) -> list[tuple[int, Ssa]]:
 
 
 def _term(emitter: FunctionEmitter, monomial: Monomial, factor: int) -> Ssa:
+    if len(monomial) == 1 and isinstance(monomial[0], LoopVar) and factor != 1:
+        multiple = emitter.multiple(monomial[0], factor)
+        if multiple is not None:
+            return multiple
     values = [emit_atom(emitter, atom) for atom in monomial]
     values.sort(key=lambda v: v.scope.depth if v.scope else 0)
     product = values[0]
     for value in values[1:]:
         product = _binary(emitter, "mul nsw", product, value)
-    return product if factor == 1 else _binary(emitter, "mul nsw", product, constant(factor))
+    return scaled(emitter, product, factor)
+
+
+def scaled(emitter: FunctionEmitter, value: Ssa, factor: int) -> Ssa:
+    """factor * value."""
+    if factor == 1:
+        return value
+    if value.scope is None:
+        return constant(int(value.name) * factor)
+    return _binary(emitter, "mul nsw", value, constant(factor))
 
 
 def emit_atom(emitter: FunctionEmitter, atom: object) -> Ssa:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tcomp.codegen.function import FunctionEmitter
+from tcomp.codegen.integers import scaled
 from tcomp.codegen.memory import emit_store
-from tcomp.codegen.ssa import Scope, ScopeKind, Ssa
+from tcomp.codegen.ssa import FunctionBuilder, Scope, ScopeKind, Ssa
 from tcomp.ir.loop.nodes import (
     Assign,
     Buffer,
@@ -89,6 +90,17 @@ def stored(body: Iterable[Stmt]) -> frozenset[Buffer]:
     return frozenset(found)
 
 
+def is_innermost(body: Iterable[Stmt]) -> bool:
+    """Whether a loop with this body holds no other loop."""
+    for stmt in body:
+        match stmt:
+            case For():
+                return False
+            case If(_, then, otherwise) if not (is_innermost(then) and is_innermost(otherwise)):
+                return False
+    return True
+
+
 def runs(loop: For) -> bool:
     """Whether the loop certainly runs at least once."""
     low, _ = (loop.hi - loop.lo).bounds()
@@ -129,17 +141,20 @@ def _emit_guarded(emitter: FunctionEmitter, loop: For, lo: Ssa, hi: Ssa, names: 
     builder.wrote(writes)
     with builder.inside(ScopeKind.LOOP, head, writes) as scope:
         counter = Ssa(f"%{builder.fresh(loop.var.name)}", "i64", scope)
-        emitter.counters[loop.var] = counter
+        multiples = emitter.enter_loop(loop.var, counter, innermost=is_innermost(loop.body))
         heads = {n: Ssa(f"%{builder.fresh(n)}", outer[n].type, scope) for n in names}
         emitter.environment.update(heads)
         emit_block(emitter, loop.body, _register_tile(emitter, outer, names))
-        following = f"{counter}.next"
-        builder.line(f"{following} = add nsw i64 {counter}, {loop.step}")
+        following = _advance(builder, counter, loop.step)
+        steps = {m: _advance(builder, m, loop.step * f) for f, m in multiples.items()}
         test = f"%{builder.fresh('more')}"
         builder.line(f"{test} = icmp slt i64 {following}, {hi}")
         builder.line(f"br i1 {test}, label %{head}, label %{done}")
     builder.wrote(writes)
     phis = [_phi(counter, [(lo.name, entered), (following, scope.block)])]
+    for factor, multiple in multiples.items():
+        start = scaled(emitter, lo, factor)
+        phis.append(_phi(multiple, [(start.name, entered), (steps[multiple], scope.block)]))
     phis += [
         _phi(heads[n], [(outer[n].name, entered), (emitter.environment[n].name, scope.block)])
         for n in names
@@ -149,11 +164,23 @@ def _emit_guarded(emitter: FunctionEmitter, loop: For, lo: Ssa, hi: Ssa, names: 
     builder.scope.lines.extend(phis)
     builder.splice(scope)
     builder.start_block(done)
-    del emitter.counters[loop.var]
+    emitter.leave_loop(loop.var)
     last = {n: emitter.environment[n] for n in names}
     emitter.environment = outer
     for name, value in last.items():  # defined in the loop, available after it
         emitter.environment[name] = _rescoped(value, builder.scope)
+
+
+def _advance(builder: FunctionBuilder, counter: Ssa, step: int) -> str:
+    """A counter's value in the next iteration.
+
+    The `freeze` costs no instruction; it keeps LLVM's loop strength reduction from recognising the
+    counter. That pass took a second over one kernel with many addresses, and its code was longer
+    in most kernels: invariant parts and multiples of counters have been taken care of already.
+    """
+    builder.line(f"{counter}.raw = add nsw i64 {counter}, {step}")
+    builder.line(f"{counter}.next = freeze i64 {counter}.raw")
+    return f"{counter}.next"
 
 
 def _register_tile(
