@@ -34,6 +34,21 @@ def run_library(
     return run_module(Module(found.source, (found,)), arrays, sizes or {}, params)
 
 
+def run_batched(name: str, shape: tuple[int, ...], *arrays: Any, **params: Any) -> Any:
+    """A library def called on arrays with extra leading axes; `shape` is the result's."""
+    kinds = [from_numpy(np.asarray(a).dtype) for a in arrays]
+    inputs = ", ".join(
+        f"X{n}: {kind}{list(a.shape)}"
+        for n, (a, kind) in enumerate(zip(arrays, kinds, strict=True))
+    )
+    brackets = f"[{', '.join(f'{k}={v}' for k, v in params.items())}]" if params else ""
+    operands = ", ".join(f"X{n}" for n in range(len(arrays)))
+    return run(
+        f"def f({inputs}) -> Y: {kinds[0]}{list(shape)}:\n    Y = {name}{brackets}({operands})\n",
+        *arrays,
+    )
+
+
 def run_module(
     module: Module, arrays: tuple[Any, ...], sizes: Mapping[str, int], params: Mapping[str, Any]
 ) -> Any:
