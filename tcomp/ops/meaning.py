@@ -58,7 +58,12 @@ def truncating_remainder(a: Array, b: Array) -> Array:
 
 
 def power(a: Array, b: Array) -> Array:
-    return np.power(a, b)
+    """Integers wrap; a negative exponent counts as the unsigned number with its bits."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype.kind != "i":
+        return np.power(a, b)
+    unsigned = np.dtype(f"u{a.dtype.itemsize}")
+    return np.power(a.astype(unsigned), b.astype(unsigned)).astype(a.dtype)
 
 
 def clip(a: Array, low: Array, high: Array) -> Array:

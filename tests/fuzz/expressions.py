@@ -266,10 +266,13 @@ class Maker:
     def integer_function(
         self, dtype: DType, scope: tuple[Iter, ...], depth: int
     ) -> tuple[Expr, Facts]:
-        op = self.choices.pick(("floordiv", "mod", "abs", "neg", "sign", "relu", "clip"))
+        op = self.choices.pick(("floordiv", "mod", "abs", "neg", "sign", "relu", "clip", "pow"))
         a, _ = self.value(dtype, scope, depth)
         if op in ("floordiv", "mod"):
             b, _ = self.operand(dtype, scope, depth)
+            return Apply(op, (a, b), dtype), _INT
+        if op == "pow":
+            b = Const(self.choices.pick((17, 20, 31)), dtype)  # smaller ones are products
             return Apply(op, (a, b), dtype), _INT
         if op == "clip":
             return Apply(op, (a, Const(1, dtype), Const(9, dtype)), dtype), Facts(9)
