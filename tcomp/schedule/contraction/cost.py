@@ -64,9 +64,8 @@ def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bo
     size = operand.value.dtype.bytes
     row, inner = operand.step_own(), operand.step_inner()
     ways = max(1, target.l1 // _PAGE)
-    return (
-        _crowding(row * size, tile_rows) > ways or _crowding(inner * size, min(depth, 256)) > ways
-    )
+    crowded_rows = _crowding(row * size, tile_rows) > ways // 2
+    return crowded_rows or _crowding(inner * size, min(depth, 256)) > ways
 
 
 def _crowding(distance: int, count: int) -> int:
