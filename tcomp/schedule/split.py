@@ -19,6 +19,8 @@ from tcomp.schedule.access import Access, profile
 LEAST_TERMS = 1 << 17  # below this one thread is done before another has started
 _FEW_OUTPUTS = 64
 _BLOCK_TERMS = 1 << 14
+_FEW_PRODUCTS = 1 << 10
+_PRODUCT_TERMS = 1 << 13
 _BLOCK_ROWS = 64  # rows of memory that a core's first-level TLB holds
 _FAR = 4096  # bytes from row to row that mean another page
 
@@ -28,11 +30,24 @@ def split_reductions(groups: tuple[Group, ...]) -> tuple[Group, ...]:
     result: list[Group] = []
     for group in groups:
         alone = len(group.members) == 1 and not group.shared
-        if not alone or contraction.match_group(group) is not None:
+        if not alone:
             result.append(group)
-        else:
-            result += [Group((part,)) for part in _steps(group.members[0])]
+            continue
+        product = contraction.match_group(group)
+        steps = _steps(group.members[0]) if product is None else _product_steps(product)
+        result += [Group((part,)) for part in steps]
     return tuple(result)
+
+
+def _product_steps(product: contraction.Contraction) -> tuple[t.Definition, ...]:
+    """A product of few outputs and many terms (split-K): its blocks are a batch of products."""
+    definition, reduce = product.definition, product.total
+    it = max(reduce.iters, key=lambda i: int(i.extent))
+    terms = _size(reduce.iters)
+    if _size(definition.iters) > _FEW_PRODUCTS or terms < 4 * _PRODUCT_TERMS:
+        return (definition,)
+    halves = _split(definition, reduce, it, max(1, _PRODUCT_TERMS * int(it.extent) // terms))
+    return (definition,) if halves is None else halves
 
 
 def _steps(definition: t.Definition) -> tuple[t.Definition, ...]:
@@ -87,7 +102,7 @@ def _split(
     number = Iter(_fresh(f"{it.name}_block", taken), Int.of(0), Int.of(blocks))
     inner = Iter(_fresh(f"{it.name}_inner", taken), Int.of(0), Int.of(block))
     position = it.lo + Int.of(number) * block + Int.of(inner)
-    others = reduce.iters[1:]
+    others = tuple(i for i in reduce.iters if i is not it)
     partial = t.Tensor(
         f"{definition.tensor.name}_part",
         reduce.dtype,

@@ -205,3 +205,12 @@ def test_register_tiles_fit(rows: int, columns: int, lanes: int, registers: int)
     assert 1 <= height <= rows
     assert height * vectors + vectors + 1 <= registers
     assert (vectors - 1) * lanes < columns
+
+
+def test_many_terms_of_few_outputs_are_split() -> None:
+    source = matmul(4, 8, 40_000)
+    plan = schedule.completed(Plan(source, tuple(Group((d,)) for d in source.definitions())))
+    assert len(plan.groups) == 2
+    partial = match(plan.groups[0].members[0])
+    assert partial is not None
+    assert [int(it.extent) for it in partial.batch] == [4]
