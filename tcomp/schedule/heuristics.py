@@ -181,12 +181,13 @@ class _Member:
             for access in self.profile.reads
             if (k := self.crossing(access, iters[vector], lanes)) is not None
         }
-        if len(across) == 1:
+        alone = lanes <= int(iters[vector].extent)  # without those it is merged with
+        if len(across) == 1 and alone:
             run, order = [vector], [k for k in self.own if k != vector] + [vector]
             tile[vector], tile[across.pop()] = 1, lanes
             return self._output_choice(order, run, lanes, tile)
         squares = [a for a in self.profile.reads if self.term_square(a, iters[vector], lanes)]
-        if squares:
+        if squares and alone:
             run, order = [vector], [k for k in self.own if k != vector] + [vector]
             tile[vector] = 1
             for k in self.sharers(squares[0], iters[vector])[:1]:
