@@ -11,9 +11,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tcomp.ir.dtypes import boolean
 from tcomp.ir.integer import Int, IntLike
-from tcomp.ir.loop.nodes import Buffer, Const, Declare, Expr, For, LoopVar, Shuffle, Stmt, Store
+from tcomp.ir.loop.nodes import (
+    Buffer,
+    Const,
+    Declare,
+    Expr,
+    For,
+    If,
+    LoopVar,
+    Op,
+    Shuffle,
+    Stmt,
+    Store,
+)
 from tcomp.schedule.contraction.dimensions import Dimension, flat
+from tcomp.schedule.contraction.interior import interior
 from tcomp.schedule.contraction.tile import leading
 from tcomp.schedule.naming import Names
 from tcomp.schedule.vectorize import vectorize
@@ -141,8 +155,17 @@ class Packer:
         if width == 1 and not padded:
             return Store(self.buffer, address, self.value.sub(place))
         mask = leading(width, self.lanes)
-        vector = vectorize(self.value, along.at, self.lanes, mask).sub(place)
-        return Store(self.buffer, address, vector, mask=None if padded else mask)
+
+        def store(value: Expr) -> Stmt:
+            vector = vectorize(value, along.at, self.lanes, mask).sub(place)
+            return Store(self.buffer, address, vector, mask=None if padded else mask)
+
+        inner = interior(self.value, along.at)
+        if inner is None:
+            return store(self.value)
+        last = {along.at: Int.of(along.at) + (width - 1)}
+        inside = Op("and", (inner.inside, inner.inside.sub(last)), boolean).sub(place)
+        return If(inside, (store(inner.value),), (store(self.value),))
 
     def _transposed(
         self,
