@@ -83,7 +83,3 @@ def _initialize() -> None:
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    # Addresses come split by loop level already. LLVM's own pass for that changes inner loops by at most one
-    # instruction (eight examples compared) and takes seconds where a tile has many addresses (4.0 s, 0.07 s
-    # without it).
-    llvm.set_option("tcomp", "-disable-lsr")

@@ -8,9 +8,10 @@ is complete, so appending to the parent while inside the loop is appending to it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import NamedTuple
 
 from tcomp.codegen.types import mangled
@@ -90,8 +91,7 @@ class FunctionBuilder:
     def fresh(self, hint: str = "v") -> str:
         """A new name; a dot and digits end it, so names from elsewhere cannot clash."""
         self._count += 1
-        plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in hint)
-        return f"{plain}.{self._count}"
+        return f"{_plain(hint)}.{self._count}"
 
     def line(self, text: str) -> None:
         """An instruction with an effect, here and now."""
@@ -198,6 +198,11 @@ class _Inside:
         self._builder.scope = self._scope.parent
 
 
+@cache
+def _plain(hint: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in hint)
+
+
 def _home(operands: Iterable[Ssa], root: Scope) -> Scope:
     """The innermost scope that defines an operand."""
     home = root
@@ -205,10 +210,3 @@ def _home(operands: Iterable[Ssa], root: Scope) -> Scope:
         if operand.scope is not None and operand.scope.depth > home.depth:
             home = operand.scope
     return home
-
-
-def ancestors(scope: Scope | None) -> Iterator[Scope]:
-    """A scope and those around it, innermost first."""
-    while scope is not None:
-        yield scope
-        scope = scope.parent
