@@ -10,8 +10,12 @@ from tcomp.codegen.math.expand import Accuracy
 from tcomp.codegen.math.fused import without_fma
 from tcomp.codegen.math.scaling import without_ldexp
 from tcomp.codegen.scalef import has_scalef
-from tcomp.ir.loop.nodes import Expr, Horizontal, Op, Shuffle, postorder, rewrite
+from tcomp.ir.dtypes import i32, i64
+from tcomp.ir.loop.nodes import Const, Expr, Horizontal, IntValue, Op, Shuffle, postorder, rewrite
 from tcomp.target import Target
+
+_COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
+_LIMIT = 1 << 31
 
 # Never rewritten: a shortcut for the many expressions that hold nothing else.
 _PLAIN = frozenset(("add", "sub", "mul", "fma", "where", "neg", "and", "or", "bitcast"))
@@ -21,7 +25,7 @@ def prepare(expr: Expr, target: Target, accuracy: Accuracy = "standard") -> Expr
     """The expression in operations that the emitter prints itself."""
     if not any(map(_is_rewritten, postorder(expr))):
         return expr
-    primitive = expand(rewrite(expr, _fold), accuracy)
+    primitive = expand(rewrite(expr, _simplify), accuracy)
     primitive = without_ldexp(primitive, partial(has_scalef, target))
     primitive = primitive if target.has_fma else without_fma(primitive)
     return primitive if converts_halves(target) else without_halves(primitive)
@@ -31,10 +35,31 @@ def _is_rewritten(node: Expr) -> bool:
     return isinstance(node, Horizontal) or (isinstance(node, Op) and node.op not in _PLAIN)
 
 
-def _fold(node: Expr) -> Expr | None:
+def _simplify(node: Expr) -> Expr | None:
+    match node:
+        case Horizontal():
+            return _fold(node)
+        case Op(op, (left, right), _) if op in _COMPARISONS and left.dtype is i64:
+            a, b = _in_32_bits(left), _in_32_bits(right)
+            return Op(op, (a, b), node.dtype) if a is not None and b is not None else None
+    return None
+
+
+def _in_32_bits(value: Expr) -> Expr | None:
+    """Lane numbers and constants as i32 where they fit: comparisons then take half the instructions."""
+    match value:
+        case Const(number, _, lanes) if abs(number) < _LIMIT:
+            return Const(number, i32, lanes)
+        case IntValue(base, _, lanes, stride):
+            low, high = base.bounds()
+            span = abs(stride) * (lanes - 1)
+            if low is not None and high is not None and max(-low, high) + span < _LIMIT:
+                return IntValue(base, i32, lanes, stride)
+    return None
+
+
+def _fold(node: Horizontal) -> Expr:
     """The upper lanes onto the lower ones until one is left, as the loop interpreter's `fold`."""
-    if not isinstance(node, Horizontal):
-        return None
     value, dtype = node.value, node.dtype
     while value.lanes > 1:
         lanes = value.lanes

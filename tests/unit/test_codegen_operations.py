@@ -208,3 +208,13 @@ def expressions(draw, dtype, depth):
 )
 def test_random_expressions(expr, seed):
     evaluate(expr, {buffer: values(t, LANES, seed) for buffer, t in INPUTS.items()})
+
+
+@pytest.mark.parametrize("base", [0, 5, (1 << 31) - 9, 1 << 31, -(1 << 31) - 2, 1 << 40])
+@pytest.mark.parametrize("op", ["lt", "ge", "eq"])
+def test_comparisons_of_lane_numbers_are_exact_at_any_size(base, op):
+    numbers = IntValue(Int.of(base), i64, LANES, 1)
+    limit = Const(base + 3, i64, LANES)
+    got = evaluate(Op(op, (numbers, limit), boolean), {})
+    expected = {"lt": [k < 3 for k in range(8)], "ge": [k >= 3 for k in range(8)]}
+    assert got.tolist() == expected.get(op, [k == 3 for k in range(8)])
