@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tcomp.ir.dtypes import COMPUTE, DType, boolean, compute_type
@@ -80,6 +81,20 @@ def profile(definition: t.Definition) -> Profile:
     tested += [a for n in trips if isinstance(n, t.IndexValue) for a in n.free_atoms()]
     positions = frozenset(a for a in tested if isinstance(a, Iter))
     return Profile(work, tuple(reads), write, max(b for b in bits if b), positions)
+
+
+def overlaps(costs: Profile, it: Iter, reductions: Sequence[t.Reduce]) -> bool:
+    """Whether neighbours along `it` read some of the same elements: windows that slide, or factors that
+    do not depend on `it` at all."""
+    reduced = {r for reduce in reductions for r in reduce.iters}
+    for access in costs.reads:
+        if access.trips > 1 and not access.depends(it):
+            return True
+        for index in access.index:
+            step = index.coefficient(it)
+            if step and any(index.coefficient(r) == step for r in reduced):
+                return True
+    return False
 
 
 def _trips(body: t.Expr) -> dict[t.Expr, int]:

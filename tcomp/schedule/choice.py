@@ -32,7 +32,8 @@ class MemberChoice:
     `vector` is the iterator of the lanes, or -1. `tile` gives for each iterator of the definition how
     many points (vectors along `vector`) are computed side by side. The `merged` iterators before the
     last one, which is `vector`, run through one flat range together with it. The `parallel` outermost
-    loops are one parallel loop whose chunks have at least `grain` iterations.
+    loops are one parallel loop whose chunks have at least `grain` iterations. With `interior` 1, tiles
+    whose guarded reads are all inside have code of their own without guards.
     """
 
     order: tuple[int, ...]
@@ -43,6 +44,7 @@ class MemberChoice:
     grain: int = 1
     reductions: tuple[ReduceChoice, ...] = ()
     merged: int = 0
+    interior: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def from_trace(group: Group, decided: Trace) -> GroupChoice:
                 decided[f"{prefix}.grain"],
                 reductions,
                 decided[f"{prefix}.merged"],
+                decided[f"{prefix}.interior"],
             )
         )
     return GroupChoice(tuple(members), *(decided[field] for field in _GROUP))
@@ -59,7 +60,7 @@ def _decisions(group: Group, choice: GroupChoice) -> Iterator[tuple[str, int]]:
         for place, k in enumerate(member.order):
             yield f"{prefix}.place.{definition.iters[k].name}", place
             yield f"{prefix}.tile.{definition.iters[k].name}", member.tile[k] if member.tile else 1
-        for field in ("vector", "lanes", "merged", "parallel", "grain"):
+        for field in ("vector", "lanes", "merged", "interior", "parallel", "grain"):
             yield f"{prefix}.{field}", getattr(member, field)
         names = _reduction_names(definition)
         for name, reduction in zip(names, member.reductions, strict=True):

@@ -9,7 +9,7 @@ from math import prod
 from tcomp.ir.integer import Iter
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
-from tcomp.schedule.access import Access, Profile, profile
+from tcomp.schedule.access import Access, Profile, overlaps, profile
 from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
 from tcomp.schedule.legal import mergeable
 from tcomp.schedule.nest import axes_of, reductions_of
@@ -20,6 +20,8 @@ PARALLEL_CYCLES = 300_000  # about 100 us: below that waking a thread costs more
 GRAIN_CYCLES = 100_000  # about 30 us of work in a chunk
 _LONG_RUN = 16  # vectors in a range that needs no further iterator merged into it
 _UNROLL_TERMS = 16
+_WINDOW_TERMS = 32  # reads of a point that may slide
+_BORDER_LOADS = 256  # guarded loads of a tile that may be there twice
 _ROWS = 8  # points that share a square of memory
 _UNROLL_WORK = 160
 _MISS_CYCLES_PER_BYTE = 0.25  # about 12 GB/s a core at 3 GHz
@@ -196,7 +198,22 @@ class _Member:
             return self._output_choice(order, run, lanes, tile, steps)
         if looped:
             self._jam(run, tile, order)
+        elif self.reductions:
+            self._slide(run, tile, order)
         return self._output_choice(order, run, lanes, tile)
+
+    def _slide(self, run: list[int], tile: list[int], order: Sequence[int]) -> None:
+        """Points along another iterator, from one of which a window slides to the next."""
+        terms = sum(a.trips for a in self.profile.reads)
+        for k in reversed(order):
+            it = self.definition.iters[k]
+            if k in run or int(it.extent) < 2 or terms > _WINDOW_TERMS:
+                continue
+            if overlaps(self.profile, it, self.reductions):
+                tile[k] = _tile(int(it.extent), 1, 4)
+                if self.profile.work > _UNROLL_TERMS:
+                    tile[run[-1]] = 1
+                return
 
     def _output_choice(
         self,
@@ -219,7 +236,13 @@ class _Member:
             tuple(tile),
             reductions=tuple(reductions),
             merged=len(run) - 1,
+            interior=int(self._splits_borders(tile)),
         )
+
+    def _splits_borders(self, tile: Sequence[int]) -> bool:
+        """Whether tiles inside get code without guards: where masks are dear, and the code is short."""
+        loads = prod(tile) * sum(a.trips for a in self.profile.reads if a.guarded)
+        return 0 < loads <= _BORDER_LOADS and not self.target.has("avx512f")
 
     def _jam(self, run: list[int], tile: list[int], order: Sequence[int]) -> None:
         """Points along another iterator, where reads are shared between them."""

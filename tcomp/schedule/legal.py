@@ -27,6 +27,8 @@ def is_legal(group: Group, choice: GroupChoice) -> bool:
         return False
     if choice.parallel and any(m.parallel for m in choice.members):
         return False
+    if choice.vector >= 0 and any(m.interior for m in choice.members):
+        return False
     points = choice.tile if choice.vector >= 0 else 1
     return all(
         member_is_legal(d, m, group, points)
@@ -48,7 +50,7 @@ def member_is_legal(
         return False
     if (choice.vector < 0) != (choice.lanes == 1):
         return False
-    if not _merges(definition, choice):
+    if choice.interior not in (0, 1) or not _merges(definition, choice):
         return False
     for axis in axes_of(definition, choice):
         if axis.points < 1 or (axis.extent and axis.points * axis.lanes > axis.extent):

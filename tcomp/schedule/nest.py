@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import product
 
 from tcomp.ir.integer import ZERO, Int, Iter
-from tcomp.ir.loop.nodes import Declare, LoopVar, Stmt, Store
+from tcomp.ir.loop.nodes import Declare, If, LoopVar, Stmt, Store
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.choice import MemberChoice
 from tcomp.schedule.evaluate import evaluate
+from tcomp.schedule.interior import interior
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.rewriting import substitute_block
 from tcomp.schedule.storage import Placement
@@ -58,16 +59,28 @@ def member_nest(
     loops, starts = loops_over(tiles, choice.parallel, choice.grain, kernel.names)
     lane = kernel.names.loop("lane", 0, choice.lanes - 1) if choice.vector >= 0 else None
     spread = [point.at(offset) for point in points for offset in _offsets(axes, starts, lane)]
+    body = _tile_body(definition, spread, lane, kernel)
+    condition = interior(definition.body, spread, lane) if choice.interior else None
+    if condition is not None:
+        free = _tile_body(definition, spread, lane, replace(kernel, inside=True))
+        body = (If(condition, free, body),)
+    return wrap(loops, body)
+
+
+def _tile_body(
+    definition: t.Definition, points: Sequence[Point], lane: LoopVar | None, kernel: Kernel
+) -> tuple[Stmt, ...]:
+    """The definition at all points of a tile, in lanes where `lane` is the position in a vector."""
     block: list[Stmt] = []
-    values = evaluate(definition.body, spread, kernel, block)
+    values = evaluate(definition.body, points, kernel, block)
     placement = kernel.storage[definition.tensor]
     assert isinstance(placement, Placement)
-    for point, value in zip(spread, values, strict=True):
+    for point, value in zip(points, values, strict=True):
         address = placement.address([point.position[it] for it in definition.iters])
         block.append(Store(placement.buffer, address, value))
     if lane is None:
-        return wrap(loops, block)
-    return wrap(loops, transpose_squares(lanes_filled(block, lane, choice.lanes)))
+        return tuple(block)
+    return transpose_squares(lanes_filled(block, lane, lane.last + 1))
 
 
 def member_local(

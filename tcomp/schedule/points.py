@@ -43,14 +43,18 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What the code of one kernel shares: where tensors live, names, faults, decisions on reductions."""
+    """What the code of one kernel shares: where tensors live, names, faults, decisions on reductions.
+
+    `inside`: this code runs only where all guarded reads are inside (`schedule.interior`).
+    """
 
     storage: Storage
     names: Names
     faults: Faults
     reductions: Mapping[t.Reduce, ReduceChoice] = field(default_factory=dict)
+    inside: bool = False
 
     def site(self, point: Point, block: list[Stmt]) -> Site:
         """The place for a translation at `point`."""
         storage: Storage = ChainMap(dict(point.registers), self.storage)  # type: ignore[arg-type]
-        return Site(storage, self.faults, block, dict(point.known))
+        return Site(storage, self.faults, block, dict(point.known), self.inside)

@@ -14,6 +14,7 @@ from tcomp.schedule.access import profile
 from tcomp.schedule.analytical import analytical_trace
 from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
 from tcomp.schedule.choice_trace import from_trace, to_trace
+from tcomp.schedule.interior import guarded_reads
 from tcomp.schedule.legal import is_legal, is_nested
 from tcomp.schedule.nest import reductions_of
 from tcomp.schedule.trace import Trace
@@ -128,6 +129,8 @@ class NestSpace:
             order = list(here.order)
             order[place : place + 2] = order[place + 1], order[place]
             yield replace(here, order=tuple(order))
+        if guarded_reads(definition.body):
+            yield replace(here, interior=1 - here.interior)
         if self.threads > 1:
             for parallel in range(len(here.order) + 1):
                 yield replace(here, parallel=parallel)
@@ -186,7 +189,13 @@ def _without_lanes(choice: MemberChoice) -> MemberChoice:
         for r in choice.reductions
     )
     return replace(
-        choice, vector=-1, lanes=1, merged=0, tile=(1,) * len(choice.tile), reductions=reductions
+        choice,
+        vector=-1,
+        lanes=1,
+        merged=0,
+        interior=0,
+        tile=(1,) * len(choice.tile),
+        reductions=reductions,
     )
 
 

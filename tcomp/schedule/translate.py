@@ -30,12 +30,14 @@ class Site:
     """Where translated code goes: checks are appended to `block`, their messages to `faults`.
 
     `known` gives the values of sub-expressions that are computed otherwise, reductions above all.
+    Where `inside` holds, guarded reads that depend on no data are known to be inside.
     """
 
     storage: Storage
     faults: Faults
     block: list[Stmt] = field(default_factory=list)
     known: dict[t.Expr, Expr] = field(default_factory=dict)
+    inside: bool = False
 
 
 def translate(expr: t.Expr, point: Mapping[Iter, Int], site: Site) -> Expr:
@@ -169,6 +171,8 @@ def _read(read: t.Read, point: Mapping[Iter, Int], done: Mapping[t.Expr, Expr], 
             return Const(_zero(read.dtype), read.dtype)
         inside = [_checked(read, axis, position, site) for axis, position in enumerate(positions)]
         return Load(placement.buffer, placement.address(inside))
+    if site.inside and not any(map(_depends_on_data, positions)):
+        return Load(placement.buffer, placement.address(positions))
     condition: Expr | None = None
     addressed = []
     for position, (lo, hi) in zip(positions, read.tensor.axes, strict=True):

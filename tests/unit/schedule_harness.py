@@ -14,7 +14,9 @@ from tcomp.ir.tensor.nodes import Program
 from tcomp.passes import plan as make_plan
 from tcomp.target import Target
 
-WIDE = Target("x86_64-unknown-linux-gnu", "znver4", "", 512, 32, True, 32768, 1 << 20, 1 << 25, 2)
+WIDE = Target(
+    "x86_64-unknown-linux-gnu", "znver4", "+avx512f", 512, 32, True, 32768, 1 << 20, 1 << 25, 2
+)
 NARROW = Target(
     "x86_64-unknown-linux-gnu", "haswell", "", 256, 16, True, 32768, 1 << 18, 1 << 23, 2
 )

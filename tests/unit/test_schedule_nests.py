@@ -172,3 +172,19 @@ def test_small_axes_are_merged(target: Target) -> None:
     traces = schedule.analytical(make_plan(p), target, 1)
     assert any(name.endswith(".merged") and value for trace in traces for name, value in trace)
     agree(p, random_inputs(p), target)
+
+
+@TARGETS
+@pytest.mark.parametrize("columns", [5, 40, 61])
+def test_padded_windows_have_an_interior(columns: int, target: Target) -> None:
+    """Depthwise 3 x 3 windows: tiles inside run without guards where masks are dear."""
+    x, w = tensor("X", 3, 11, columns, dtype=f32), tensor("W", 3, 3, 3, dtype=f32)
+    c, i, j = iterator("c", 3), iterator("i", 11), iterator("j", columns)
+    r, s = iterator("r", 3), iterator("s", 3)
+    near = (c, Int.of(i) + Int.of(r) - 1, Int.of(j) + Int.of(s) - 1)
+    y = tensor("Y", 3, 11, columns, dtype=f32)
+    term = Apply("mul", (read(x, *near, otherwise=Const(0.0, f32)), read(w, c, r, s)), f32)
+    p = program([x, w], [y], Definition(y, (c, i, j), total(term, r, s)))
+    agree(p, random_inputs(p), target)
+    (trace,) = schedule.analytical(make_plan(p), target, 1)
+    assert trace["Y.interior"] == int(target is NARROW)
