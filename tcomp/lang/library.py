@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from tcomp.diagnostics import CompileError, nearest
 from tcomp.lang.parser import parse
 from tcomp.lang.syntax import Def, Module
+
+_FOLDER = Path(__file__).with_name("stdlib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,9 @@ def entry_def(module: Module, entry: str | None) -> Def:
 def library_index() -> dict[str, str]:
     """The library's defs: name to file. Found without parsing: most programs need none of them."""
     index: dict[str, str] = {}
-    for file in sorted(_folder().iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".tc"):
-            text = file.read_text(encoding="utf-8")
-            index.update((name, file.name) for name in re.findall(r"^def (\w+)", text, re.M))
+    for file in sorted(_FOLDER.glob("*.tc")):
+        text = file.read_text(encoding="utf-8")
+        index.update((name, file.name) for name in re.findall(r"^def (\w+)", text, re.M))
     return index
 
 
@@ -66,9 +66,5 @@ def library_def(name: str) -> Def | None:
 
 @cache
 def _parsed(file: str) -> dict[str, Def]:
-    text = _folder().joinpath(file).read_text(encoding="utf-8")
+    text = (_FOLDER / file).read_text(encoding="utf-8")
     return {d.name: d for d in parse(text, f"<library>/{file}", library=True).defs}
-
-
-def _folder() -> Traversable:
-    return files("tcomp.lang").joinpath("stdlib")

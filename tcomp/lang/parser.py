@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tcomp.diagnostics import CompileError, InternalError
+from tcomp.lang.grammar import make_parser
 from tcomp.lang.source import Source
 from tcomp.lang.syntax import Module
 from tcomp.lang.words import RESERVED, kind_of_word
@@ -80,32 +80,9 @@ def _parser() -> tuple[Lark, TreeBuilder]:
     from tcomp.lang.builder import TreeBuilder
 
     builder = TreeBuilder()
-    return _make(transformer=builder), builder
+    return make_parser(builder), builder
 
 
 @cache
 def _bare_parser() -> Lark:
-    return _make()
-
-
-def _make(**options: Any) -> Lark:
-    from lark import Lark
-    from lark.indenter import Indenter
-
-    class Blocks(Indenter):
-        NL_type = "_NEWLINE"
-        OPEN_PAREN_types = ["LPAR", "LSQB"]  # noqa: RUF012
-        CLOSE_PAREN_types = ["RPAR", "RSQB"]  # noqa: RUF012
-        INDENT_type = "_INDENT"
-        DEDENT_type = "_DEDENT"
-        tab_len = 8
-
-    grammar = files("tcomp.lang").joinpath("grammar.lark").read_text(encoding="utf-8")
-    return Lark(
-        grammar,
-        parser="lalr",
-        lexer="contextual",
-        postlex=Blocks(),
-        maybe_placeholders=False,
-        **options,
-    )
+    return make_parser()

@@ -171,3 +171,18 @@ def test_signatures() -> None:
     )
     assert str(signature(module)) == "def split(X: f32[N]) -> (lo: f32[N//2], hi: f32[N//2])"
     assert [s.name for s in signature(module, "lstm").sizes] == ["T", "B", "I", "H"]
+
+
+def test_stored_parser_tables_are_those_of_the_grammar() -> None:
+    """`write_tables` was run after the last change of the grammar (or this is another lark)."""
+    import lark
+
+    from tcomp.lang import grammar
+
+    text = grammar._GRAMMAR.read_text()
+    stored = grammar._stored_tables(text)
+    if stored is None:
+        assert lark.__version__ != "1.3.1", "tcomp/lang/grammar.json is stale: run write_tables"
+        return
+    fresh, loaded = grammar.compute(text), grammar.make_parser()
+    assert fresh.parse(PROGRAMS) == loaded.parse(PROGRAMS)
