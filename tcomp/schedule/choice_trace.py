@@ -14,7 +14,11 @@ KIND = "nest"
 
 
 def to_trace(group: Group, choice: GroupChoice) -> Trace:
-    """Every decision under a readable name: `Y.lanes`, `Y.tile.j`, `Y.sum.chains`, `parallel`."""
+    """Every decision under a name: `d0.lanes`, `d0.tile.1`, `d0.sum.chains`, `parallel`.
+
+    Members and their iterators are numbered, so that a schedule serves every workload that differs in
+    names only.
+    """
     return trace(KIND, _decisions(group, choice))
 
 
@@ -24,10 +28,9 @@ def from_trace(group: Group, decided: Trace) -> GroupChoice:
     members = []
     for prefix, definition in _members(group):
         own = [k for k, it in enumerate(definition.iters) if it not in shared]
-        ranks = {k: decided[f"{prefix}.place.{definition.iters[k].name}"] for k in own}
+        ranks = {k: decided[f"{prefix}.place.{k}"] for k in own}
         tile = [
-            decided[f"{prefix}.tile.{it.name}"] if k in ranks else 1
-            for k, it in enumerate(definition.iters)
+            decided[f"{prefix}.tile.{k}"] if k in ranks else 1 for k in range(len(definition.iters))
         ]
         reductions = tuple(
             ReduceChoice(*(decided[f"{prefix}.{name}.{field}"] for field in _REDUCE))
@@ -58,8 +61,8 @@ def _decisions(group: Group, choice: GroupChoice) -> Iterator[tuple[str, int]]:
         yield field, getattr(choice, field)
     for (prefix, definition), member in zip(_members(group), choice.members, strict=True):
         for place, k in enumerate(member.order):
-            yield f"{prefix}.place.{definition.iters[k].name}", place
-            yield f"{prefix}.tile.{definition.iters[k].name}", member.tile[k] if member.tile else 1
+            yield f"{prefix}.place.{k}", place
+            yield f"{prefix}.tile.{k}", member.tile[k] if member.tile else 1
         for field in ("vector", "lanes", "merged", "interior", "parallel", "grain"):
             yield f"{prefix}.{field}", getattr(member, field)
         names = _reduction_names(definition)
@@ -69,8 +72,8 @@ def _decisions(group: Group, choice: GroupChoice) -> Iterator[tuple[str, int]]:
 
 
 def _members(group: Group) -> Iterator[tuple[str, Definition]]:
-    for definition in group.members:
-        yield definition.tensor.name, definition
+    for number, definition in enumerate(group.members):
+        yield f"d{number}", definition
 
 
 def _reduction_names(definition: Definition) -> list[str]:

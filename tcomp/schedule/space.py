@@ -38,6 +38,9 @@ class Space(Protocol):
     def neighbours(self, trace: Trace) -> Iterable[Trace]:
         """Legal schedules one decision away, in a fixed order."""
 
+    def allows(self, trace: Trace) -> bool:
+        """Whether a trace, which may come from anywhere, is a legal schedule of the group."""
+
 
 def space(group: Group, target: Target, threads: int) -> Space:
     """The schedules of a group of a completed plan; `first` is the analytical one."""
@@ -60,6 +63,9 @@ class Fixed:
 
     def neighbours(self, trace: Trace) -> Iterable[Trace]:
         return ()
+
+    def allows(self, trace: Trace) -> bool:
+        return trace == self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,14 @@ class NestSpace:
         """Legal schedules one decision away."""
         for choice in self._around(from_trace(self.group, trace)):
             yield to_trace(self.group, choice)
+
+    def allows(self, trace: Trace) -> bool:
+        """Whether every decision is there and legal."""
+        try:
+            choice = from_trace(self.group, trace)
+        except KeyError:
+            return False
+        return trace.kind == self.first.kind and is_legal(self.group, choice)
 
     def _around(self, here: GroupChoice) -> Iterator[GroupChoice]:
         seen = {here}

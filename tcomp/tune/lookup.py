@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tcomp.ir.tensor.canonical import fingerprint
+from tcomp.schedule import space
 from tcomp.schedule.trace import Trace
 from tcomp.tune.database import Database, DatabaseError
 from tcomp.tune.record import Key
@@ -60,7 +61,7 @@ def _known(database: Database, group: Group, analytical: Trace, options: Options
         trace = Trace.from_json(best.trace) if isinstance(best.trace, str) else None
     except ValueError:
         return None
-    if trace is None or trace.kind != analytical.kind:
+    if trace is None:
         return None
-    same = [name for name, _ in trace] == [name for name, _ in analytical]
-    return trace if same else None
+    legal = space(group, options.target, options.threads).allows(trace)
+    return trace if legal else None  # a record may come from anywhere

@@ -49,6 +49,14 @@ class ContractionSpace:
         """Legal schedules one decision away, in a fixed order."""
         return map(to_trace, around(self._geometry(), from_trace(trace), self.threads))
 
+    def allows(self, trace: Trace) -> bool:
+        """Whether every decision is there and legal."""
+        try:
+            blocking = from_trace(trace)
+        except KeyError:
+            return False
+        return trace.kind == self.first.kind and is_legal(self._geometry(), blocking)
+
     def _geometry(self) -> Geometry:
         contraction = match(self.group.members[0])
         assert contraction is not None  # `first` is a contraction's trace
