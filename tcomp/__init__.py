@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tcomp.api import compile, load
+    from tcomp.autotune.database import Database
     from tcomp.checking import CheckReport, check
     from tcomp.compiled import Compiled
     from tcomp.diagnostics import BindingError, CompileError, Error, InternalError
-    from tcomp.einsum import einsum
-    from tcomp.tune.database import Database
+    from tcomp.subscripts import einsum
+    from tcomp.tuning import TuneReport, tune
 
 __version__ = "0.1.0"
 
@@ -23,13 +24,15 @@ _HOME = {
     "CheckReport": "tcomp.checking",
     "CompileError": "tcomp.diagnostics",
     "Compiled": "tcomp.compiled",
-    "Database": "tcomp.tune.database",
+    "Database": "tcomp.autotune.database",
     "Error": "tcomp.diagnostics",
     "InternalError": "tcomp.diagnostics",
     "check": "tcomp.checking",
     "compile": "tcomp.api",
-    "einsum": "tcomp.einsum",
+    "einsum": "tcomp.subscripts",
     "load": "tcomp.api",
+    "TuneReport": "tcomp.tuning",
+    "tune": "tcomp.tuning",
 }
 
 __all__ = [
@@ -40,11 +43,13 @@ __all__ = [
     "Database",
     "Error",
     "InternalError",
+    "TuneReport",
     "__version__",
     "check",
     "compile",
     "einsum",
     "load",
+    "tune",
 ]
 
 

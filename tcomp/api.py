@@ -13,8 +13,8 @@ from tcomp.options import Options, options_from
 from tcomp.source import read_source
 
 if TYPE_CHECKING:
+    from tcomp.autotune.database import Database
     from tcomp.ir.tensor.nodes import Program
-    from tcomp.tune.database import Database
 
 
 def compile(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tcomp.diagnostics import BindingError, nearest
+from tcomp.diagnostics import BindingError, Error, nearest
 from tcomp.runtime import arrays, binding, cache
 from tcomp.runtime.artifact import Artifact
 from tcomp.specialise import Parts, load_parts, option_facts, parts_for, store_parts, stored_parts
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from tcomp.source import Source
 
 Number = int | float | bool
+BACKGROUND_SECONDS = 30.0  # what tune="background" spends on a kernel
+
+logger = logging.getLogger("tcomp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +184,52 @@ class Compiled:
         generics, sizes = self._bind(dict(zip(self._names(), values, strict=True)))
         names = {k: v.name for k, v in generics.items()}
         program = self._program(names, sizes)
-        parts = parts_for(program, self._options, frozenset(self._constants))
-        facts = {**parts.call.facts, "generics": names, "sizes": sizes}
-        from dataclasses import replace
+        tune = self._options.tune
+        if tune == "background":
+            Thread(
+                target=self._tune_behind, args=(seen, program, names, sizes), daemon=True
+            ).start()
+        elif not isinstance(tune, str):
+            self._tune(program, tune)
+        return self._loaded(self._kept(seen, program, names, sizes))
 
+    def _kept(
+        self,
+        seen: tuple[Any, ...],
+        program: Program,
+        generics: Mapping[str, str],
+        sizes: Mapping[str, int],
+    ) -> Parts:
+        """Compiles with the schedules on record, and keeps the code under the front key."""
+        parts = parts_for(program, self._options, frozenset(self._constants))
+        facts = {**parts.call.facts, "generics": dict(generics), "sizes": dict(sizes)}
         parts = Parts(replace(parts.call, facts=facts), parts.once)
         store_parts(self._front_key(seen), parts)
-        return self._loaded(parts)
+        return parts
+
+    def _tune(self, program: Program, seconds: float) -> None:
+        """Spends seconds on measuring schedules, which the database keeps."""
+        from tcomp.pipeline import build
+        from tcomp.tuning import tune_stages
+
+        stages = build(program, self._options, frozenset(self._constants))
+        tune_stages(stages, self._options, seconds=seconds)
+
+    def _tune_behind(
+        self, seen: tuple[Any, ...], program: Program, generics: Any, sizes: Any
+    ) -> None:
+        """Tunes while the untuned kernel already serves, then puts the better one in its place."""
+        try:
+            self._tune(program, BACKGROUND_SECONDS)
+            better = self._loaded(self._kept(seen, program, generics, sizes))
+        except Error as error:
+            logger.warning("tuning in the background ended: %s", error)
+            return
+        before = self._kernels.get(seen)
+        self._kernels[seen] = better
+        if self._latest is before:
+            self._latest = better
+            self._function = better.kernel.callable(self._slow)
 
     def _loaded(self, parts: Parts) -> Specialisation:
         kernel = load_parts(parts, self._options, self._constants)

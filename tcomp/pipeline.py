@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tcomp import passes, schedule
+from tcomp.autotune.lookup import known_schedules
 from tcomp.codegen.emit import emit
 from tcomp.codegen.llvm import assembly, compile_object
 from tcomp.ir.loop.printer import print_module
@@ -20,7 +21,6 @@ from tcomp.ir.tensor.verifier import verify
 from tcomp.passes.derivation import Derivation, call_cost, derive
 from tcomp.passes.verification import verify_equal
 from tcomp.runtime.artifact import Argument, Artifact
-from tcomp.tune.lookup import known_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -62,7 +62,7 @@ def parts_for(program: Program, options: Options, constants: frozenset[str]) -> 
 
 def option_facts(options: Options) -> list[Any]:
     """What of the options code depends on, as plain data: the tuning database's state included."""
-    from tcomp.tune.state import database_state
+    from tcomp.autotune.state import database_state
 
     return [
         repr(options.target),

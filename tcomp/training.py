@@ -7,6 +7,8 @@ import logging
 import numpy as np
 
 from tcomp import passes, schedule
+from tcomp.autotune.database import Database
+from tcomp.autotune.record import Key, Record
 from tcomp.cost_model.features import features
 from tcomp.cost_model.ranker import Example
 from tcomp.diagnostics import Error
@@ -15,8 +17,6 @@ from tcomp.ir.tensor.binding import bind
 from tcomp.lang import lower, parse
 from tcomp.options import options_from
 from tcomp.schedule.trace import Trace
-from tcomp.tune.database import Database
-from tcomp.tune.record import Key, Record
 
 logger = logging.getLogger("tcomp")
 

@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tcomp import schedule
+from tcomp.autotune.database import Database
+from tcomp.autotune.guidance import Guidance
+from tcomp.autotune.lookup import key_of
+from tcomp.autotune.machine import machine_facts, version_facts
+from tcomp.autotune.measurement import Measurement, Runner, Task
+from tcomp.autotune.progress import line_watcher
+from tcomp.autotune.record import Key, Record
+from tcomp.autotune.runner import ProcessRunner
+from tcomp.autotune.search import Search
+from tcomp.autotune.tuner import Contest, Progress
+from tcomp.autotune.tuner import tune as run_contests
+from tcomp.autotune.workload import workload_of
+from tcomp.diagnostics import BindingError
 from tcomp.ir.tensor.printer import print_program
 from tcomp.options import Options, options_from
 from tcomp.pipeline import Stages, build, specialise
 from tcomp.source import Source, read_source
-from tcomp.tune.database import Database
-from tcomp.tune.guidance import Guidance
-from tcomp.tune.lookup import key_of
-from tcomp.tune.machine import machine_facts, version_facts
-from tcomp.tune.measurement import Measurement, Runner, Task
-from tcomp.tune.record import Key, Record
-from tcomp.tune.runner import ProcessRunner
-from tcomp.tune.search import Search
-from tcomp.tune.tuner import Contest, Progress
-from tcomp.tune.tuner import tune as run_contests
-from tcomp.tune.workload import workload_of
 
 if TYPE_CHECKING:
     from tcomp.ir.plan import Group
@@ -119,20 +121,36 @@ def tune(
     """
     options = options_from(threads=threads, accuracy=accuracy, tune="cached", database=database)
     if cluster is not None:
-        from tcomp.diagnostics import BindingError
-
         raise BindingError("cluster: tuning on other machines is not supported yet", code="TC079")
     stages = stages_of(read_source(source, entry), dict(sizes or {}), dict(params or {}), options)
+    limit = None if trials is not None and seconds == 30 else seconds
+    return tune_stages(
+        stages,
+        options,
+        seconds=limit,
+        trials=trials,
+        seed=seed,
+        runner=runner,
+        watch=watch or line_watcher(progress),
+    )
+
+
+def tune_stages(
+    stages: Stages,
+    options: Options,
+    *,
+    seconds: float | None,
+    trials: int | None = None,
+    seed: int = 0,
+    runner: Runner | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> TuneReport:
+    """Tunes the kernels of a program that is compiled already; see `tune`."""
     start = time.monotonic()
     store = Database(options.database)
     contests = contests_for(stages, options, store, seed)
-    if watch is None:
-        from tcomp.tune.progress import line_watcher
-
-        watch = line_watcher(progress)
-    limit = None if trials is not None and seconds == 30 else seconds
     outcome = run_contests(
-        contests, runner or ProcessRunner(), seconds=limit, trials=trials, watch=watch
+        contests, runner or ProcessRunner(), seconds=seconds, trials=trials, watch=watch
     )
     return TuneReport(
         tuple(
@@ -152,7 +170,6 @@ def stages_of(
     source: Source, sizes: Mapping[str, int], params: Mapping[str, Any], options: Options
 ) -> Stages:
     """A program compiled for sizes; generic types are f32 and i32."""
-    from tcomp.diagnostics import BindingError
     from tcomp.ir.dtypes import f32, i32
     from tcomp.lang import lower
 

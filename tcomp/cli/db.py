@@ -14,8 +14,8 @@ from tcomp.cli.options import json_option
 from tcomp.diagnostics import BindingError
 
 if TYPE_CHECKING:
-    from tcomp.tune.database import Database
-    from tcomp.tune.record import Record
+    from tcomp.autotune.database import Database
+    from tcomp.autotune.record import Record
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,7 +28,7 @@ def database_option(function: Function) -> Function:
 
 
 def _open(path: Path | None) -> Database:
-    from tcomp.tune.database import Database
+    from tcomp.autotune.database import Database
 
     return Database(path)
 

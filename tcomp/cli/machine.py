@@ -18,8 +18,8 @@ def command(measure: bool, as_json: bool) -> None:
 
     The peak of fused multiply-adds and the bandwidth of every memory level are measured once and kept.
     """
+    from tcomp.autotune.machine import machine_facts
     from tcomp.probe import machine_speed
-    from tcomp.tune.machine import machine_facts
 
     facts = {**machine_facts(), **machine_speed(again=measure)}
     if as_json:

@@ -97,8 +97,8 @@ def show(model: Path | None, as_json: bool) -> None:
 
 
 def _examples(database: Path | None) -> list[Example]:
+    from tcomp.autotune.database import Database
     from tcomp.training import examples_from
-    from tcomp.tune.database import Database
 
     return examples_from(Database(database))
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tcomp.tune.database import Database, DatabaseError
-from tcomp.tune.record import ForeignRecord, Key, Record, from_line
+from tcomp.autotune.database import Database, DatabaseError
+from tcomp.autotune.record import ForeignRecord, Key, Record, from_line
 
 KEY = Key("w1", "x86-64-v3", 2, "standard", "contraction", 1)
 

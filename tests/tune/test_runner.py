@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tcomp.tune.measurement import Task
-from tcomp.tune.runner import ProcessRunner
+from tcomp.autotune.measurement import Task
+from tcomp.autotune.runner import ProcessRunner
 
 TASK = Task("text", 1, "standard")
 _LOOP = """

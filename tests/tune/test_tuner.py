@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tcomp.tune.measurement import Measurement, Task
-from tcomp.tune.search import Search
-from tcomp.tune.tuner import Contest, tune
+from tcomp.autotune.measurement import Measurement, Task
+from tcomp.autotune.search import Search
+from tcomp.autotune.tuner import Contest, tune
 
 TASK = Task("def f() -> y: f32:\n    y = 1\n", 1, "standard")
 

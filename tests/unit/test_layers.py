@@ -34,7 +34,8 @@ ALLOWED = {
     "cost_model": CORE | {"schedule"},
     "interop": CORE,
     "options": CORE | {"codegen", "runtime"},
-    "tune": CORE | {"lang", "passes", "schedule", "cost_model", "codegen", "runtime", "options"},
+    "autotune": CORE
+    | {"lang", "passes", "schedule", "cost_model", "codegen", "runtime", "options"},
 }
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tcomp import config
+from tcomp.autotune.record import ForeignRecord, Key, Record, from_line
 from tcomp.diagnostics import Error
-from tcomp.tune.record import ForeignRecord, Key, Record, from_line
 
 LAYOUT = 1  # of the tables; older files are migrated when they are opened
 BUSY_SECONDS = 20.0  # how long to wait for another writer
@@ -147,7 +147,7 @@ class Database:
         Lines that are no records are counted and skipped. Raises DatabaseError where `other` cannot be
         read at all.
         """
-        from tcomp.tune.interchange import read_records
+        from tcomp.autotune.interchange import read_records
 
         good: list[Record] = []
         reasons: list[str] = []
@@ -166,7 +166,7 @@ class Database:
 
         The file appears whole or not at all. Returns how many records it holds.
         """
-        from tcomp.tune.interchange import write_records
+        from tcomp.autotune.interchange import write_records
 
         return write_records(Path(path), self.records(), format)
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from tcomp.tune.measurement import Measurement, Runner, Task
-from tcomp.tune.search import Search
+from tcomp.autotune.measurement import Measurement, Runner, Task
+from tcomp.autotune.search import Search
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from tcomp.diagnostics import BindingError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tcomp.einsum import Equation
+    from tcomp.subscripts import Equation
 
 _CASTINGS = ("no", "equiv", "safe", "same_kind", "unsafe")
 

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tcomp.autotune.database import Database, DatabaseError
+from tcomp.autotune.record import Key
+from tcomp.autotune.workload import workload_of
 from tcomp.ir.tensor.canonical import fingerprint
 from tcomp.schedule import space
 from tcomp.schedule.trace import Trace
-from tcomp.tune.database import Database, DatabaseError
-from tcomp.tune.record import Key
-from tcomp.tune.workload import workload_of
 
 if TYPE_CHECKING:
     from tcomp.ir.plan import Group, Plan

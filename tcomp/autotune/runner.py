@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, Any
 
-from tcomp.tune.measurement import Measurement, Task
+from tcomp.autotune.measurement import Measurement, Task
 
 START_SECONDS = 60.0  # for a fresh child to import, parse and make its reference
 
@@ -26,7 +26,7 @@ class ProcessRunner:
     """Measures in one persistent child process. Not for use by several threads at once."""
 
     def __init__(self, command: list[str] | None = None) -> None:
-        self._command = command or [sys.executable, "-m", "tcomp.tune.worker"]
+        self._command = command or [sys.executable, "-m", "tcomp.autotune.worker"]
         self._child: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._task: Task | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tcomp.tune.tuner import Progress
+from tcomp.autotune.tuner import Progress
 
 
 def line_watcher(enabled: bool = True) -> Callable[[Progress], None]:

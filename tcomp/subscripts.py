@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from tcomp.diagnostics import BindingError
-from tcomp.einsum_options import check_casting_name, check_out, checked_order, in_order
+from tcomp.subscripts_options import check_casting_name, check_out, checked_order, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

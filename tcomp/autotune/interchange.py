@@ -15,14 +15,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from tcomp.tune.record import ForeignRecord, Record, from_line
+from tcomp.autotune.record import ForeignRecord, Record, from_line
 
 MAX_LINE = 4 << 20  # characters; a longer line is no record
 
 
 def read_records(path: Path) -> Iterator[Record | str]:
     """Records of a file (a database or JSON lines), and for each bad line the reason as text."""
-    from tcomp.tune.database import Database, DatabaseError
+    from tcomp.autotune.database import Database, DatabaseError
 
     try:
         with path.open("rb") as file:
@@ -44,7 +44,7 @@ def read_records(path: Path) -> Iterator[Record | str]:
 
 def write_records(path: Path, records: Iterable[Record], format: str) -> int:
     """Writes records in a format. Raises DatabaseError for an unknown format or an unwritable place."""
-    from tcomp.tune.database import DatabaseError
+    from tcomp.autotune.database import DatabaseError
 
     writers: dict[str, Callable[[Path, Iterable[Record]], int]] = {
         "jsonl": _write_jsonl,
@@ -119,7 +119,7 @@ def _write_csv(path: Path, records: Iterable[Record]) -> int:
 
 
 def _write_parquet(path: Path, records: Iterable[Record]) -> int:
-    from tcomp.tune.database import DatabaseError
+    from tcomp.autotune.database import DatabaseError
 
     try:
         import pyarrow as pa

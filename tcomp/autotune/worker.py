@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tcomp import passes, schedule
+from tcomp.autotune.guard import guarded_array
 from tcomp.codegen.emit import emit
 from tcomp.codegen.host import host_target
 from tcomp.codegen.llvm import compile_object
@@ -29,7 +30,6 @@ from tcomp.lang import lower, parse
 from tcomp.runtime.artifact import Argument, Artifact
 from tcomp.runtime.kernel import Kernel, load
 from tcomp.schedule.trace import Trace
-from tcomp.tune.guard import guarded_array
 
 ROUNDS = 7
 REGION_SECONDS = 2e-3  # of calls in a row: long enough for the clock, short beside a time slice
