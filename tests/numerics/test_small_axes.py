@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from tcomp.einsum import parse_equation, program_of
+
 from tcomp.ir.loop.interpreter import interpret
 from tcomp.options import options_from
 from tcomp.pipeline import build
