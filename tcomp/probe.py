@@ -56,6 +56,14 @@ def peak_kernel(threads: int) -> tuple[Kernel, float]:
     return _kernel(module, threads), operations
 
 
+def bandwidth_kernel(nbytes: int, threads: int) -> tuple[Kernel, np.ndarray[Any, Any], float]:
+    """A kernel that reads an array of about `nbytes` bytes, the array, and the bytes that a call reads."""
+    elements = max(1 << 14, nbytes // 4)
+    repeats = max(1, (8 << 20) // (4 * elements))
+    kernel = _kernel(read_module(host_target(), elements, threads, repeats), threads)
+    return kernel, np.ones(elements, np.float32), 4.0 * elements * repeats
+
+
 def _measured(threads: int) -> dict[str, Any]:
     target = host_target()
     speed: dict[str, Any] = {}

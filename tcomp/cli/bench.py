@@ -82,6 +82,7 @@ def command(
 
 def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> dict[str, Any]:
     """Times one program; everything that the command tells about it."""
+    from tcomp.cli.limits import Limits
     from tcomp.cli.program import prepare
     from tcomp.cli.run import check_facts
     from tcomp.cli.timing import Contender, interleave
@@ -108,8 +109,11 @@ def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> 
     if against == "numpy":
         contenders += _numpy(prepared, arrays, _as_tuple(results), facts)
     output.note(f"timing {prepared.name}")
-    timings = interleave(contenders, budget)
+    limits = Limits.of(function.explain(), options.threads)
+    timings = interleave([*contenders, *limits.contenders()], budget)
+    timings, measured = timings[: len(contenders)], timings[len(contenders) :]
     facts["rounds"] = len(timings[0].samples)
+    facts["limit"] = limits.facts(measured)
     facts["timings"] = {t.name: _timing_facts(t) for t in timings}
     peers = [t for t in timings if not t.name.startswith("tcomp")]
     if peers:
@@ -190,6 +194,12 @@ def show(facts: dict[str, Any], show_numpy: bool) -> None:
         table.add_row(f"  {name}", best, median)
     console.print(table)
     peer = facts.get("numpy", {})
+    limit = facts["limit"]
+    console.print(
+        f"  the machine allows about {output.seconds(limit['seconds'])}: "
+        f"{limit['gigaoperations']:.3g} Gop at {limit['peak_gops']:.3g} Gop/s, "
+        f"{limit['megabytes']:.3g} MB at {limit['bandwidth_gbs']:.3g} GB/s"
+    )
     if "speedup" in facts:
         console.print(
             f"  [bold]{facts['speedup']:.2f} times[/bold] as fast as NumPy "
