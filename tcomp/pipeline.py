@@ -116,7 +116,7 @@ def derived(
     if found.steps:
         verdict = verify_equal(program, found.program)
         if not verdict.equal:
-            logger.warning("a derivation was not used: %s", verdict.reason)
+            logger.info("a derivation was not used: %s", verdict.reason)
             return found.without_steps()
     return found
 

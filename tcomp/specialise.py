@@ -47,7 +47,7 @@ def parts_for(program: Program, options: Options, constants: frozenset[str]) -> 
 
     key = cache.key(
         "program",
-        fingerprint(program),
+        fingerprint(program, associative=False),  # the order of sums decides bits
         [t.name for t in program.inputs],
         sorted(constants),
         *option_facts(options),

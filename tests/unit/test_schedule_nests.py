@@ -187,4 +187,4 @@ def test_padded_windows_have_an_interior(columns: int, target: Target) -> None:
     p = program([x, w], [y], Definition(y, (c, i, j), total(term, r, s)))
     agree(p, random_inputs(p), target)
     (trace,) = schedule.analytical(make_plan(p), target, 1)
-    assert trace["Y.interior"] == int(target is NARROW)
+    assert trace["d0.interior"] == int(target is NARROW)
