@@ -325,7 +325,7 @@ class Compiled:
         values = {**free, **self._constants}
         names = [p.name for p in parameters]
         declared = [str(p.dtype) for p in parameters]
-        elements = [None if d in ("float", "int") else dtypes.dtype(d) for d in declared]
+        elements = [p.dtype if isinstance(p.dtype, dtypes.DType) else None for p in parameters]
         given = [arrays.as_array(values[n], n, e) for n, e in zip(names, elements, strict=True)]
         generics = binding.bind_generics(declared, given, names)
         types = [e or generics[d] for e, d in zip(elements, declared, strict=True)]

@@ -53,13 +53,13 @@ def in_order(names: Sequence[str], args: Sequence[Any], named: Mapping[str, Any]
 def bind_generics(
     types: Sequence[str], arrays: Sequence[Array], names: Sequence[str]
 ) -> dict[str, DType]:
-    """The concrete types of 'float' and 'int' that the arrays give; each stands for one type in a call.
+    """The concrete types of 'float', 'int' and 'element' that the arrays give; each stands for one type in a call.
 
     `types` are the declared types by name. Raises BindingError (TC074, TC084).
     """
     found: dict[str, tuple[DType, str]] = {}
     for declared, array, name in zip(types, arrays, names, strict=True):
-        if declared not in ("float", "int"):
+        if declared not in ("float", "int", "element"):
             continue
         element = _concrete(declared, array, name)
         known, first = found.setdefault(declared, (element, name))
@@ -77,7 +77,8 @@ def _concrete(declared: str, array: Array, name: str) -> DType:
         element = from_numpy(array.dtype.newbyteorder("="))
     except KeyError:
         element = boolean
-    if not (element.is_float if declared == "float" else element.is_integer):
+    fits = {"float": element.is_float, "int": element.is_integer, "element": True}[declared]
+    if not fits:
         kind = "a floating-point type" if declared == "float" else "an integer type"
         raise BindingError(
             f"argument '{name}' has dtype {array.dtype}, expected {kind}", code="TC074"
