@@ -1,43 +1,38 @@
 """Installs tcomp in the checkout's own virtual environment and runs its main job on one example.
 
-The program is derived into a cheaper equal one, tuned for some twenty seconds, checked against the
-reference interpreter and timed beside NumPy; then the records that tuning left are listed. Another
-program's path may be given as the argument; `--seconds N` changes the tuning time.
+The cheaper program that tcomp derives is shown, its schedules are tuned for some twenty seconds, the result is
+checked against the reference interpreter and timed beside NumPy, and the tuning database is asked what it
+remembers. `start.py examples/softmax.tc` takes another program.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from environment import prepare, run
 
-DEFAULT = "examples/matrix_chain.tc"
+EXAMPLE = "examples/low_rank.tc"
 
 
-def main() -> int:
-    """Exit status 0, or that of the first step that fails."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", nargs="?", default=DEFAULT, help="a .tc program with its sizes")
-    parser.add_argument("--seconds", default="20", help="time for tuning")
-    options = parser.parse_args()
+def commands(program: str) -> list[list[str]]:
+    """The commands, as a user would type them."""
+    return [
+        ["derive", program],
+        ["tune", program, "--seconds", "20"],
+        ["bench", program, "--check"],
+        ["db", "best"],
+    ]
+
+
+def main(program: str) -> int:
+    """Runs the commands in turn; the exit status of the first that fails."""
     python = prepare()
-    steps = (
-        ("1. derive a cheaper equal program, proven step by step", ("derive", options.file)),
-        (
-            f"2. tune its kernels for {options.seconds} s (Ctrl-C keeps what was measured)",
-            ("tune", options.file, "--seconds", options.seconds),
-        ),
-        ("3. check it and time it beside NumPy", ("bench", options.file, "--check")),
-        ("4. what the tuning database remembers", ("db", "best")),
-    )
-    for title, command in steps:
-        print(f"\n== {title}\n   tcomp {' '.join(command)}\n", flush=True)
-        status = run(python, "-m", "tcomp", *command)
-        if status:
+    for command in commands(program):
+        print(f"\n$ tcomp {' '.join(command)}", flush=True)
+        if status := run(python, "-m", "tcomp", *command):
             return status
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else EXAMPLE))
