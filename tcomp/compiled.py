@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tcomp.diagnostics import BindingError, Error, nearest
+from tcomp.lazy import lazy
 from tcomp.runtime import arrays, binding, cache
 from tcomp.runtime.artifact import Artifact
 from tcomp.specialise import Parts, load_parts, option_facts, parts_for, store_parts, stored_parts
@@ -310,7 +310,7 @@ class Compiled:
     def _names(self) -> tuple[str, ...]:
         return self._free_names
 
-    @cached_property
+    @lazy
     def _free_names(self) -> tuple[str, ...]:
         return tuple(n for n in self._input_names if n not in self._constants)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tcomp.diagnostics import BindingError, nearest
+from tcomp.lazy import lazy
 
 if TYPE_CHECKING:
     from tcomp.target import Target
@@ -27,7 +27,7 @@ class Options:
     tune: str | float
     database: Path | None
 
-    @cached_property
+    @lazy
     def target(self) -> Target:
         """The processor that code is made for."""
         if self.target_name == "native":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tcomp.diagnostics import CompileError
+from tcomp.lazy import lazy
 
 if TYPE_CHECKING:
     from tcomp.lang import Module, Signature
@@ -22,14 +22,14 @@ class Source:
     file: str
     entry: str | None
 
-    @cached_property
+    @lazy
     def module(self) -> Module:
         """The syntax tree. Raises CompileError for what is not the language."""
         from tcomp.lang import parse
 
         return parse(self.text, file=self.file)
 
-    @cached_property
+    @lazy
     def signature(self) -> Signature:
         """Parameters, sizes, inputs and results of the entry."""
         from tcomp.lang import signature

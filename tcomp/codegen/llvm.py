@@ -12,12 +12,14 @@ from functools import cache
 from typing import Any
 
 from tcomp.diagnostics import InternalError
+from tcomp.forks import CODEGEN, held_across_forks
 from tcomp.target import Target
 
 # Level 1 and 2 give equally fast kernels; below 1 the code is 2-3 times slower (research/codegen.md 5).
 _CODEGEN_LEVEL = 2
 _SPILL = re.compile(r"^\s+vmov\w+\s+%[xyz]mm\d+, -?\d*\(%r[sb]p\)", re.MULTILINE)
 _lock = threading.Lock()  # a target machine is not for two threads at once
+held_across_forks(_lock, CODEGEN)
 
 
 def compile_object(text: str, target: Target) -> bytes:

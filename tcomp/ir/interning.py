@@ -6,8 +6,11 @@ import threading
 from typing import Any
 from weakref import KeyedRef
 
+from tcomp.forks import INTERNING, held_across_forks
+
 _table: dict[tuple[Any, ...], KeyedRef[Any, Any]] = {}
 _lock = threading.Lock()
+held_across_forks(_lock, INTERNING)
 _LOOSE = frozenset({float, bool})  # types whose equality says too little
 _LOOSE_WORDS = ("float", "bool", "Any")
 

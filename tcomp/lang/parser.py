@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from tcomp.diagnostics import CompileError, InternalError
+from tcomp.forks import PARSER, held_across_forks
 from tcomp.lang.grammar import make_parser
 from tcomp.lang.source import Source
 from tcomp.lang.syntax import Module
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tcomp.lang.builder import TreeBuilder
 
 _lock = threading.Lock()  # the indenter and the builder have state
+held_across_forks(_lock, PARSER)
 
 
 def parse(text: str, file: str = "<program>", *, library: bool = False) -> Module:

@@ -15,12 +15,14 @@ ROOTS = {
     "tcomp.cost_model": ROOT / "cost_model",
 }
 
-GROUND = {"diagnostics", "config", "cores", "explanations"}
+GROUND = {"diagnostics", "config", "cores", "explanations", "forks", "lazy"}
 CORE = GROUND | {"ir", "ops", "target"}
 # Package or module -> what it may import beside itself. Every part of tcomp is named here.
 ALLOWED = {
     "diagnostics": set(),
     "cores": set(),
+    "forks": set(),
+    "lazy": set(),
     "explanations": {"diagnostics"},
     "config": {"diagnostics"},
     "target": GROUND,
