@@ -539,7 +539,7 @@ _ROWS = (
     Explanation(
         "TC083",
         "a size that nothing tells",
-        "The size stands alone in no argument, so that it must be given.",
+        "The size stands alone in no argument, so that it must be given, as an integer that is not negative.",
         'tcomp.compile("def f() -> y: i32[N]:\\n    y[i] = i\\n")()',
         'tcomp.compile("def f() -> y: i32[N]:\\n    y[i] = i\\n", sizes={"N": 8})()',
     ),
@@ -598,6 +598,12 @@ _ROWS = (
         "TC097",
         "a cost model that cannot be made or read",
         "There are too few measurements to learn from, or the model's file is of another version.",
+    ),
+    Explanation(
+        "TC098",
+        "code for another machine",
+        "Compiled code runs on the kind of processor and system that it was made for, and needs the "
+        "instructions that were asked for then. Compile it on this machine, or for an older target.",
     ),
     Explanation(
         "TC099",

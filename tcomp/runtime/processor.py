@@ -36,7 +36,7 @@ def native_target() -> Target:
 
 
 def check_processor(artifact: Artifact) -> None:
-    """Raises BindingError (TC092) where this machine cannot run the code: another kind of processor or
+    """Raises BindingError (TC098) where this machine cannot run the code: another kind of processor or
     system, or one that lacks instructions."""
     if not artifact.triple:
         return
@@ -44,14 +44,14 @@ def check_processor(artifact: Artifact) -> None:
     if _kind(artifact.triple) != _kind(host.triple):
         raise BindingError(
             f"the code was compiled for {artifact.triple}, this machine is {host.triple}",
-            code="TC092",
+            code="TC098",
             hint="compile it here, or with target='native'",
         )
     missing = sorted(f for f in artifact.features if not host.has(f))
     if missing:
         raise BindingError(
             f"the code needs instructions that this processor lacks: {', '.join(missing)}",
-            code="TC092",
+            code="TC098",
             hint="compile it here, or for an older target",
         )
 

@@ -342,7 +342,7 @@ def test_code_for_another_machine_is_refused():
     ):
         with pytest.raises(BindingError) as caught:
             load(dataclasses.replace(own, **change), 1)
-        assert caught.value.code == "TC092"
+        assert caught.value.code == "TC098"
 
 
 def test_another_abi_is_refused(monkeypatch):
