@@ -126,21 +126,26 @@ def inside(handle: Handle, position: tuple[Int, ...]) -> Expr:
     return made
 
 
-def check_inside(handle: Handle, position: tuple[Int, ...], node: Reference, frame: Frame) -> None:
+def check_inside(
+    handle: Handle, position: tuple[Int, ...], node: Reference, scalars: Scalars
+) -> None:
     """Raises CompileError (TC060) where an unguarded read leaves its tensor whatever the sizes are.
 
-    All else is decided when sizes are bound (`tcomp.ir.tensor.binding`) or at run time.
+    All else is decided when sizes are bound (`tcomp.ir.tensor.binding`) or at run time. Nothing is read
+    where an iterator in scope has no positions.
     """
+    if any(map(_is_empty, scalars.iterators.values())):
+        return
     for axis, (at, (lo, hi)) in enumerate(zip(position, handle.axes, strict=True)):
         iters = [a for a in at.leaves() if isinstance(a, Iter)]
-        if any(isinstance(a, Value) for a in at.leaves()) or any(map(_is_empty, iters)):
+        if any(isinstance(a, Value) for a in at.leaves()):
             continue
         least, most = _extremes(at, iters)
         below = least is not None and _is_negative(least - lo)
         above = most is not None and _is_negative(hi - 1 - most)
         if below or above:
             reached = f"down to {least}" if below else f"up to {most}"
-            frame.fail(
+            scalars.frame.fail(
                 f"a read of '{node.name}' leaves the tensor: the index of axis {axis} goes "
                 f"{reached}, the positions are {lo}:{hi}",
                 "TC060",

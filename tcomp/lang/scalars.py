@@ -164,7 +164,7 @@ class Scalars:
         handle, position = self._position(node)
         self._check_scan(node, node.name, position, guarded=otherwise is not None)
         if otherwise is None:
-            check_inside(handle, position, node, self.frame)
+            check_inside(handle, position, node, self)
         return self.frame.note(handle.read(position, otherwise), node)
 
     def _position(self, node: Reference) -> tuple[Handle, tuple[Int, ...]]:

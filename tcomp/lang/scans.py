@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcomp.diagnostics import CompileError
-from tcomp.ir.dtypes import DType, boolean, i32, promote
+from tcomp.ir.dtypes import COMPUTE, DType, boolean, i32, promote
 from tcomp.ir.integer import Iter
 from tcomp.ir.tensor.nodes import Axis, Definition, Scan
 from tcomp.lang import ranges
@@ -121,10 +121,7 @@ class _Maker:
             found = {d: b.body.dtype for d, b in zip(self.names, made, strict=True) if d in types}
             if found == types:
                 return made
-            types = {
-                n: found[n] if types[n].is_bool or found[n].is_bool else promote(found[n], types[n])
-                for n in types
-            }
+            types = {n: _raised(types[n], found[n]) for n in types}
         self.frame.fail("the type of this recurrence does not settle", "TC038", self.block,
                         "declare it as a result, or cast its right side")  # fmt: skip
 
@@ -140,3 +137,10 @@ class _Maker:
             made.append(self.frame.definition_of(self.frame.tensors[name], self.iters[name], body))
             self.order.done.add(name)
         return tuple(made)
+
+
+def _raised(old: DType, found: DType) -> DType:
+    """The next guess: types only go up, but for bool and for what an explicit `cast` says."""
+    if old.is_bool or found not in COMPUTE:
+        return found
+    return promote(old, found)
