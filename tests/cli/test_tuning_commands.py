@@ -1,0 +1,78 @@
+"""derive, tune, db, machine and model from the command line."""
+
+from __future__ import annotations
+
+import json
+
+CHAIN = """\
+# sizes: N=64
+def chain(A: f32[N, N], B: f32[N, N], v: f32[N]) -> y: f32[N]:
+    C[i, j] = sum[k](A[i, k] * B[k, j])
+    y[i] = sum[j](C[i, j] * v[j])
+"""
+
+
+def test_derive_shows_every_step_and_its_log_replays(tcomp):
+    (tcomp.folder / "chain.tc").write_text(CHAIN)
+    text = tcomp("derive", "chain.tc", "--log", "proof.json").stdout
+    assert "traversal merging" in text
+    assert "factor pull-out" in text
+    assert "x less" in text
+    facts = json.loads(tcomp("derive", "chain.tc", "--check", "proof.json", "--json").stdout)
+    assert facts["equal"] is True
+    log = json.loads((tcomp.folder / "proof.json").read_text())
+    log["steps"][0]["fingerprint"] = "0" * 64
+    (tcomp.folder / "forged.json").write_text(json.dumps(log))
+    forged = tcomp("derive", "chain.tc", "--check", "forged.json", status=2)
+    assert "step 1" in forged.stderr
+
+
+def test_derive_of_another_program_refuses_the_log(tcomp):
+    (tcomp.folder / "chain.tc").write_text(CHAIN)
+    tcomp("derive", "chain.tc", "--log", "proof.json")
+    assert (
+        "another program" in tcomp("derive", "layer.tc", "--check", "proof.json", status=2).stderr
+    )
+
+
+def test_tune_remembers_and_db_shows(tcomp):
+    tuned = tcomp("tune", "layer.tc", "--trials", "3", "--database", "t.db", "--json")
+    facts = json.loads(tuned.stdout)
+    assert facts["trials"] == 3
+    best = json.loads(tcomp("db", "best", "--database", "t.db", "--json").stdout)
+    assert len(best["records"]) == 1
+    identity = best["records"][0]["id"]
+    assert "def workload" in tcomp("db", "show", identity[:8], "--database", "t.db").stdout
+    assert "3 records" in tcomp("db", "stats", "--database", "t.db").stdout
+    assert "written" in tcomp("db", "export", "e.jsonl", "--database", "t.db").stdout
+    merged = tcomp("db", "merge", "e.jsonl", "--database", "other.db", "--json")
+    assert json.loads(merged.stdout)["added"] == 3
+    assert "whole" in tcomp("db", "check", "--database", "other.db").stdout
+    assert "2 records removed" in tcomp("db", "distill", "--database", "other.db").stdout
+    assert "csv" in tcomp("db", "export", "e.csv", "--database", "t.db", "--json").stdout
+
+
+def test_bad_lines_are_counted_and_named(tcomp):
+    (tcomp.folder / "bad.jsonl").write_text('{"schema": 99}\nnonsense\n')
+    done = tcomp("db", "merge", "bad.jsonl", "--database", "t.db")
+    assert "2 skipped" in done.stdout
+    assert "line 1" in done.stderr
+    assert "line 2" in done.stderr
+
+
+def test_a_file_that_is_no_database_is_one_clear_error(tcomp):
+    (tcomp.folder / "text.db").write_text("hello " * 500)
+    done = tcomp("db", "ls", "--database", "text.db", status=2)
+    assert "text.db" in done.stderr
+    assert "hint" in done.stderr
+
+
+def test_a_model_needs_measurements(tcomp):
+    assert "too few" in tcomp("model", "train", "m.json", "--database", "t.db", status=2).stderr
+    assert "terms" in tcomp("model", "show").stdout
+
+
+def test_machine_tells_its_peak(tcomp):
+    facts = json.loads(tcomp("machine", "--json").stdout)
+    assert facts["peak_gflops_1"] > 0
+    assert facts["memory_gbytes_1"] > 0

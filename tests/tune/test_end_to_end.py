@@ -1,0 +1,125 @@
+"""Tuning for real: candidates in child processes, records in a database, schedules found again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tcomp
+from tcomp.autotune.database import Database
+from tcomp.options import options_from
+from tcomp.pipeline import build
+from tcomp.source import read_source
+from tcomp.tuning import stages_of
+
+SOFTMAX = """
+def softmax(X: f32[M, N]) -> P: f32[M, N]:
+    m[i] = max[j](X[i, j])
+    E[i, j] = exp(X[i, j] - m[i])
+    P[i, j] = E[i, j] / sum[k](E[i, k])
+"""
+SIZES = {"M": 64, "N": 96}
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """A database after six candidates."""
+    path = tmp_path_factory.mktemp("tune") / "tuned.db"
+    report = tcomp.tune(SOFTMAX, sizes=SIZES, trials=6, database=path, progress=False, threads=1)
+    assert report.trials == 6
+    assert report.kernels[0].tuned <= report.kernels[0].untuned
+    return Database(path)
+
+
+def chosen_traces(database: Database) -> list[str]:
+    options = options_from(database=database.path, threads=1)
+    stages = stages_of(read_source(SOFTMAX), SIZES, {}, options)
+    return [t.to_json() for t in stages.traces]
+
+
+def test_every_candidate_is_on_record(tuned: Database) -> None:
+    assert tuned.stats().records == 6
+    assert tuned.check() == ()
+
+
+def test_the_fastest_schedule_is_used_afterwards(tuned: Database) -> None:
+    best = tuned.best()
+    assert best is not None
+    assert chosen_traces(tuned) == [best.trace]
+
+
+def test_renamed_programs_find_it_too(tuned: Database) -> None:
+    other = SOFTMAX.replace("X[", "Z[").replace("X:", "Z:").replace("E[", "U[")
+    options = options_from(database=tuned.path, threads=1)
+    stages = stages_of(read_source(other), SIZES, {}, options)
+    best = tuned.best()
+    assert best is not None
+    assert [t.to_json() for t in stages.traces] == [best.trace]
+
+
+def test_export_delete_merge_gives_the_same_schedule(tuned: Database, tmp_path: Path) -> None:
+    out = tmp_path / "export.jsonl"
+    tuned.export(out)
+    again = Database(tmp_path / "again.db")
+    again.merge(out)
+    assert chosen_traces(again) == chosen_traces(tuned)
+
+
+def test_tuned_kernels_are_right(tuned: Database) -> None:
+    f = tcomp.compile(SOFTMAX, database=tuned, threads=1)
+    x = np.random.default_rng(0).standard_normal((64, 96)).astype(np.float32)
+    assert tcomp.check(f, x)
+
+
+def test_a_hostile_record_is_not_used(tuned: Database, tmp_path: Path) -> None:
+    """Schedules that the generator could not make: absurd widths, missing decisions, another kind."""
+    best = tuned.best()
+    assert best is not None
+    options = options_from(database=tmp_path / "bad.db", threads=1)
+    text = str(best.trace)
+    store = Database(tmp_path / "bad.db")
+    bad = [text.replace('"tile": 1', '"tile": 1000000'), '{"kind": "nest", "decisions": {}}', "[]"]
+    bad += [text.replace("nest", "contraction"), text.replace(": 1", ": -7")]
+    store.add(*(replace(best, trace=t, seconds=(1e-12,)) for t in bad if t != text))
+    stages = stages_of(read_source(SOFTMAX), SIZES, {}, options)
+    analytical = build(stages.program, options_from(tune="off", threads=1)).traces
+    assert stages.traces == analytical
+
+
+def test_zero_budgets_measure_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    for budget in ({"trials": 0}, {"seconds": 0}):
+        report = tcomp.tune(SOFTMAX, sizes=SIZES, database=path, progress=False, **budget)  # type: ignore[arg-type]
+        assert report.trials == 0
+    assert not path.exists()
+
+
+def test_compile_with_seconds_tunes_first(tmp_path: Path) -> None:
+    path = tmp_path / "seconds.db"
+    f = tcomp.compile(SOFTMAX, database=path, tune=1.5, threads=1)
+    x = np.random.default_rng(1).standard_normal((64, 96)).astype(np.float32)
+    assert tcomp.check(f, x)
+    assert Database(path).stats().records >= 1
+
+
+_BEYOND = """
+import ctypes, sys, numpy as np
+from tcomp.autotune.guard import guarded_array
+a = guarded_array(np.zeros(100, np.float32))
+a[:] = 1
+print("inside", flush=True)
+ctypes.memset(a.ctypes.data + a.nbytes, 0, 1)
+print("beyond", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no mprotect")
+def test_writing_beyond_an_array_ends_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", _BEYOND], capture_output=True, text=True)
+    assert done.stdout == "inside\n"
+    assert done.returncode < 0
