@@ -161,7 +161,10 @@ def _integer_constant(value: int, dtype: DType) -> Expr:
 
 
 def _build(operand: WeakApply, dtype: DType) -> Expr:
-    """Constants in f64, floats in the type asked for, integers in i64: then converted."""
+    """Constants in f64, floats in the type asked for, integers in i64: then converted.
+
+    A choice changes no value, so that its operands take the type asked for at once.
+    """
     if operand.floating and not dtype.is_float:
         raise DoesNotFit("a float is no integer")
     if dtype.is_bool:
@@ -169,6 +172,8 @@ def _build(operand: WeakApply, dtype: DType) -> Expr:
     inner = i64
     if operand.floating:
         inner = f64 if operand.constant or dtype is f64 else f32
+    if operand.op == "where":
+        inner = compute_type(dtype)
     args = tuple(a if isinstance(a, Expr) else realise(a, inner) for a in operand.args)
     made = Apply(operand.op, args, inner)
     assert OPS[operand.op].rule is not TypeRule.COMPARISON
