@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from lang_run import integers, normal, run
 
-from tcomp.lang import parse, signature
+from tcomp.ir.tensor.verifier import verify
+from tcomp.lang import lower, parse, signature
 
 PROGRAMS = """
 # mlp.tc
@@ -186,3 +189,13 @@ def test_stored_parser_tables_are_those_of_the_grammar() -> None:
         return
     fresh, loaded = grammar.compute(text), grammar.make_parser()
     assert fresh.parse(PROGRAMS) == loaded.parse(PROGRAMS)
+
+
+def test_the_programs_of_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "language.md").read_text()
+    programs = re.findall(r"```tc\n(.*?)```", text, re.S)
+    assert len(programs) > 6
+    for program in programs:
+        module = parse(program)
+        for each in module.defs:
+            verify(lower(module, each.name))
