@@ -10,11 +10,12 @@ from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import LoopVar, Space, Stmt
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
+from tcomp.schedule import recurrence
 from tcomp.schedule.choice import GroupChoice
-from tcomp.schedule.nest import lanes_filled, member_local, member_nest
+from tcomp.schedule.nest import lanes_filled, member_kept, member_local, member_nest
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.storage import Placement, tile
-from tcomp.schedule.tiles import Tiles, loops_over, wrap
+from tcomp.schedule.tiles import Loop, Tiles, loops_over, wrap
 from tcomp.schedule.transpose import transpose_squares
 
 
@@ -36,16 +37,32 @@ def lower_group(group: Group, choice: GroupChoice, kernel: Kernel) -> tuple[Stmt
         kernel, storage={**kernel.storage, **_scratch(group, choice, tiles, starts, kernel)}
     )
     points = _points(group, choice, starts, lane)
+    steps = loops.pop() if _has_steps(group, loops) else None
+    around: list[Stmt] = []
+    carries: list[recurrence.Carry] = []
+    if steps is not None:
+        points, carries = recurrence.start(group, points, kernel, around)
     block: list[Stmt] = []
     for definition, member in zip(group.members, choice.members, strict=True):
         if in_register(definition.tensor, definition, group):
             stmts, points = member_local(definition, points, member, kernel)
+        elif steps is not None and recurrence.is_kept(definition, group):
+            stmts, points = member_kept(definition, points, member, kernel)
         else:
             stmts = member_nest(definition, points, member, kernel)
         block += stmts
+    if steps is not None:
+        block += [stmt for carry in carries for stmt in carry.handed_on(points)]
+        block = [*around, *steps.around(block)]
     if lane is None:
         return wrap(loops, block)
     return wrap(loops, transpose_squares(lanes_filled(block, lane, choice.lanes)))
+
+
+def _has_steps(group: Group, loops: Sequence[Loop]) -> bool:
+    """Whether the innermost shared loop is that of a scan's steps."""
+    step = recurrence.step_iter(group)
+    return step is not None and int(step.extent) > 1 and bool(loops) and not loops[-1].parallel
 
 
 def _width(choice: GroupChoice, k: int) -> int:

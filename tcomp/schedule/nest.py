@@ -99,6 +99,23 @@ def member_local(
     return tuple(block), held
 
 
+def member_kept(
+    definition: t.Definition, points: Sequence[Point], choice: MemberChoice, kernel: Kernel
+) -> tuple[tuple[Stmt, ...], list[Point]]:
+    """As `member_local`, for a tensor that is in memory too."""
+    block, held = member_local(definition, points, choice, kernel)
+    placement = kernel.storage[definition.tensor]
+    assert isinstance(placement, Placement)
+    stores, known = [], []
+    read = t.Read(definition.tensor, tuple(map(Int.of, definition.iters)))
+    for point, holding in zip(points, held, strict=True):
+        local = holding.registers[definition.tensor]
+        address = placement.address([point.position[it] for it in definition.iters])
+        stores.append(Store(placement.buffer, address, local))
+        known.append(point.knowing(read, local))
+    return (*block, *stores), known
+
+
 def lanes_filled(block: Sequence[Stmt], lane: LoopVar, lanes: int) -> tuple[Stmt, ...]:
     """Scalar code for position `lane` of a vector, as vector code."""
     return substitute_block(vectorize_block(block, lane, lanes), {lane: Int.of(0)})

@@ -188,3 +188,24 @@ def test_padded_windows_have_an_interior(columns: int, target: Target) -> None:
     agree(p, random_inputs(p), target)
     (trace,) = schedule.analytical(make_plan(p), target, 1)
     assert trace["d0.interior"] == int(target is NARROW)
+
+
+@TARGETS
+@pytest.mark.parametrize("columns", [1, 19])
+def test_a_scan_of_two_tensors_hands_values_on(columns: int, target: Target) -> None:
+    """Each reads the other and itself one and two steps before, starting from arrays."""
+    rows = 9
+    x, first = tensor("x", rows, columns, dtype=f32), tensor("first", columns, dtype=f32)
+    g, h = tensor("g", rows, columns, dtype=f32), tensor("h", rows, columns, dtype=f32)
+    t, d = iterator("t", rows), iterator("d", columns)
+    start = Read(first, (Int.of(d),))
+    half, zero = Const(0.5, f32), Const(0.0, f32)
+    before = Read(h, (Int.of(t) - 1, Int.of(d)), start)
+    g_body = Apply("add", (Apply("mul", (before, half), f32), read(x, t, d)), f32)
+    older = Read(g, (Int.of(t) - 2, Int.of(d)), zero)
+    other = Read(g, (Int.of(t) - 1, Int.of(d)), half)
+    h_body = Apply("sub", (Apply("mul", (read(g, t, d), other), f32), older), f32)
+    definitions = (Definition(g, (t, d), g_body), Definition(h, (t, d), h_body))
+    p = program([x, first], [h, g])
+    p = type(p)(p.name, (), p.inputs, p.results, (Scan(t, definitions),))
+    agree(p, {k: 0.3 * v for k, v in random_inputs(p).items()}, target)
