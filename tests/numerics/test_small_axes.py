@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tcomp.einsum import parse_equation, program_of
 
 from tcomp.ir.loop.interpreter import interpret
 from tcomp.options import options_from
 from tcomp.pipeline import build
+from tcomp.subscripts import parse_equation, program_of
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "float32", "float64"])
