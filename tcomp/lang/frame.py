@@ -196,6 +196,10 @@ class Frame:
         own = tuple((i.lo, i.hi) for i in iters)
         return Handle(Tensor(name, dtype, axes), own, tuple(Int.of(i) for i in outer))
 
+    def depends_on_batch(self, body: Expr) -> bool:
+        """True if a right side reads something that has the batch's axes."""
+        return not body.free_atoms().isdisjoint(self.batch)
+
     def definition_of(self, handle: Handle, iters: tuple[Iter, ...], body: Expr) -> Definition:
         outer = self.batch if handle.prefix else ()
         return Definition(handle.tensor, (*outer, *iters), body)

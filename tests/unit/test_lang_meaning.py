@@ -441,6 +441,26 @@ def f(X: f32[B, C, M, N], w: f32[N]) -> Y: f32[B, C, M, N]:
     )
 
 
+def test_batched_scalars_and_untold_sizes() -> None:
+    text = (
+        LIBRARY
+        + """
+def g(X: f32[N], s: f32[2]) -> (Y: f32[N], Z: f32[N]):
+    Y = axpy(s[0], X, X)
+    Z = maximum(X, s[1])
+
+def f(X: f32[B, N], s: f32[B, 2], ids: i32[B, N]) -> (Y: f32[B, N], Z: f32[B, N], H: f32[B, N, 3]):
+    (Y, Z) = g(X, s)
+    H = one_hot(ids)
+"""
+    )
+    x, s, ids = normal(3, 4), normal(3, 2, seed=1), integers(3, 4, low=0, high=3)
+    y, z, h = run(text, x, s, ids)
+    np.testing.assert_allclose(y, s[:, :1].astype(float) * x + x)
+    np.testing.assert_array_equal(z, np.maximum(x, s[:, 1:]))
+    np.testing.assert_array_equal(h, np.eye(3)[ids])
+
+
 def test_batch_iterators_do_not_capture() -> None:
     """The def's own iterator is called `b`, as the batch's would be, over a range of the same size."""
     text = """
