@@ -114,9 +114,11 @@ def load_parts(parts: Parts, options: Options, constants: Arrays | None) -> Kern
 
 
 def _compile(program: Program, options: Options, constants: frozenset[str]) -> Parts:
+    from tcomp.dumping import tell
     from tcomp.pipeline import build, compile_stages
 
     stages = build(program, options, constants)
+    tell(stages)
     call = compile_stages(stages)
     if stages.once is None:
         return Parts(call, None)
