@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tcomp.diagnostics import CompileError, nearest
 from tcomp.ir.dtypes import DType, dtype, i64
 from tcomp.ir.integer import Int
-from tcomp.ir.tensor.nodes import Const, Expr, truth
+from tcomp.ir.tensor.nodes import Const, truth
 from tcomp.lang.constants import constant
 from tcomp.lang.frame import Frame
 from tcomp.lang.scalars import Scalars
@@ -131,7 +131,3 @@ def extent(node: Expression, frame: Frame) -> Int:
     if made.is_constant and int(made) < 0:
         frame.fail(f"a size cannot be {made}", "TC061", node)
     return made
-
-
-def is_expression(operand: Operand) -> bool:
-    return isinstance(operand, Expr)
