@@ -28,14 +28,27 @@ from tcomp.passes.scoping import names_of
 def merge_traversals(program: Program) -> Iterator[tuple[str, Program]]:
     """A local tensor's definition moves into all of its readers, and sums that meet become one.
 
-    Without the latter a loop-invariant inner sum would be lifted out again at once.
+    Without the latter a loop-invariant inner sum would be lifted out again at once. Sums do not move into
+    scans: all steps' sums at once are one large product, each step's alone is a small one.
     """
     for statement in program.body:
         if isinstance(statement, Scan) or statement.tensor in program.results:
             continue
+        if _is_sum_for_scan(statement, program):
+            continue
         merged = inlined(program, statement)
         if merged is not None:
             yield statement.tensor.name, _with_sums_merged(merged)
+
+
+def _is_sum_for_scan(definition: Definition, program: Program) -> bool:
+    """Whether a definition reduces, and a scan reads it."""
+    scanned = (d for s in program.body if isinstance(s, Scan) for d in s.definitions)
+    return any(isinstance(n, Reduce) for n in postorder(definition.body)) and any(
+        isinstance(n, Read) and n.tensor is definition.tensor
+        for d in scanned
+        for n in postorder(d.body)
+    )
 
 
 def _with_sums_merged(program: Program) -> Program:

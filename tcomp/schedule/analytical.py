@@ -24,4 +24,6 @@ def analytical_trace(group: Group, target: Target, threads: int) -> Trace:
     scattered = scatter.match_group(group)
     if scattered is not None:
         return scatter.analytical_trace(scattered, target, threads)
-    return to_trace(group, choose_group(group, target, threads))
+    nest = to_trace(group, choose_group(group, target, threads))
+    products = contraction.stepwise.product_members(group)
+    return contraction.stepwise.extend(nest, products, target, threads) if products else nest

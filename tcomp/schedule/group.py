@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tcomp.ir.dtypes import COMPUTE, boolean
@@ -10,8 +10,9 @@ from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import LoopVar, Space, Stmt
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
-from tcomp.schedule import recurrence
+from tcomp.schedule import stepwise
 from tcomp.schedule.choice import GroupChoice
+from tcomp.schedule.contraction.stepwise import Maker
 from tcomp.schedule.nest import lanes_filled, member_kept, member_local, member_nest
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.storage import Placement, tile
@@ -26,15 +27,25 @@ def in_register(tensor: t.Tensor, definition: t.Definition, group: Group) -> boo
     return tensor in group.scratch and computed and shared.issuperset(definition.iters)
 
 
-def lower_group(group: Group, choice: GroupChoice, kernel: Kernel) -> tuple[Stmt, ...]:
-    """The body of the group's kernel. `kernel.storage` has all tensors but the group's scratch."""
+def lower_group(
+    group: Group,
+    choice: GroupChoice,
+    kernel: Kernel,
+    products: Mapping[t.Definition, Maker] | None = None,
+    together: bool = False,
+) -> tuple[Stmt, ...]:
+    """The body of the group's kernel. `kernel.storage` has all tensors but the group's scratch.
+
+    `products` make members otherwise than by a nest; `together` if several threads share one of them.
+    """
     tiles = [Tiles(s.iter, _width(choice, k)) for k, s in enumerate(group.shared)]
     if any(each.extent == 0 for each in tiles):
         return ()
     loops, starts = loops_over(tiles, choice.parallel, choice.grain, kernel.names)
     lane = kernel.names.loop("lane", 0, choice.lanes - 1) if choice.vector >= 0 else None
     kernel = replace(
-        kernel, storage={**kernel.storage, **_scratch(group, choice, tiles, starts, kernel)}
+        kernel,
+        storage={**kernel.storage, **_scratch(group, choice, tiles, starts, kernel, together)},
     )
     points = _points(group, choice, starts, lane)
     steps = loops.pop() if _has_steps(group, loops) else None
@@ -42,9 +53,14 @@ def lower_group(group: Group, choice: GroupChoice, kernel: Kernel) -> tuple[Stmt
     carries: list[recurrence.Carry] = []
     if steps is not None:
         points, carries = recurrence.start(group, points, kernel, around)
+    before: list[Stmt] = []
     block: list[Stmt] = []
     for definition, member in zip(group.members, choice.members, strict=True):
-        if in_register(definition.tensor, definition, group):
+        if products and definition in products:
+            make = products[definition]
+            once, stmts = make(points[0].position, kernel.storage, kernel.names, kernel.faults)
+            before += once
+        elif in_register(definition.tensor, definition, group):
             stmts, points = member_local(definition, points, member, kernel)
         elif steps is not None and recurrence.is_kept(definition, group):
             stmts, points = member_kept(definition, points, member, kernel)
@@ -55,7 +71,7 @@ def lower_group(group: Group, choice: GroupChoice, kernel: Kernel) -> tuple[Stmt
         block += [stmt for carry in carries for stmt in carry.handed_on(points)]
         block = [*around, *steps.around(block)]
     if lane is None:
-        return wrap(loops, block)
+        return (*before, *wrap(loops, block))
     return wrap(loops, transpose_squares(lanes_filled(block, lane, choice.lanes)))
 
 
@@ -86,13 +102,14 @@ def _scratch(
     tiles: Sequence[Tiles],
     starts: Sequence[Int],
     kernel: Kernel,
+    together: bool,
 ) -> dict[t.Tensor, Placement]:
     """Storage of scratch tensors: of a shared axis only the current tile is kept."""
     shared = {
         s.iter: (each, start) for s, each, start in zip(group.shared, tiles, starts, strict=True)
     }
     alone = choice.parallel > 0 or not any(member.parallel for member in choice.members)
-    space = Space.PRIVATE if alone else Space.WORKSPACE
+    space = Space.PRIVATE if alone and not together else Space.WORKSPACE
     placements: dict[t.Tensor, Placement] = {}
     for definition in group.members:
         tensor = definition.tensor

@@ -46,7 +46,12 @@ def lower_traced(group: Group, trace: Trace, kernel: Kernel, target: Target) -> 
         )
     if trace.kind == scatter.KIND:
         return scatter.lower_group(group, trace, kernel)
-    return lower_group(group, from_trace(group, trace), kernel)
+    choice = from_trace(group, trace)
+    if trace.kind != contraction.stepwise.KIND:
+        return lower_group(group, choice, kernel)
+    products = contraction.stepwise.makers(group, trace, target)
+    together = contraction.stepwise.is_parallel(trace)
+    return lower_group(group, choice, kernel, products, together)
 
 
 def _memory(plan: Plan, names: Names) -> tuple[list[Placement], dict[t.Tensor, Placement]]:

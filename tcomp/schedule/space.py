@@ -47,7 +47,7 @@ def space(group: Group, target: Target, threads: int) -> Space:
     first = analytical_trace(group, target, threads)
     if first.kind == contraction.KIND:
         return contraction.ContractionSpace(group, target, threads, first)
-    if first.kind == scatter.KIND:
+    if first.kind in (scatter.KIND, contraction.stepwise.KIND):
         return Fixed(first)
     return NestSpace(group, target, threads, first)
 

@@ -1,5 +1,6 @@
 """Contractions: matrix products in every guise, through packed operands and register tiles."""
 
+from tcomp.schedule.contraction import stepwise
 from tcomp.schedule.contraction.group import (
     KIND,
     analytical_trace,
@@ -17,4 +18,5 @@ __all__ = [
     "lower_contraction",
     "match",
     "match_group",
+    "stepwise",
 ]

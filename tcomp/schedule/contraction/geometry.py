@@ -175,7 +175,9 @@ def _address(contraction: Contraction, scope: Scope, around: list[Dimension]) ->
     point: dict[Iter, Int] = dict(scope.point)
     for dimension in around:
         point |= dimension.point()
-    return _output(contraction, scope).address([point[it] for it in contraction.definition.iters])
+    return _output(contraction, scope).address(
+        [point.get(it, Int.of(it)) for it in contraction.definition.iters]
+    )
 
 
 def _operand(

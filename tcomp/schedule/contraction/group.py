@@ -14,6 +14,7 @@ from tcomp.schedule.contraction.dot_product import DotProductNest
 from tcomp.schedule.contraction.epilogue import has_even_epilogue
 from tcomp.schedule.contraction.geometry import Geometry, survey
 from tcomp.schedule.contraction.match import Contraction, match
+from tcomp.schedule.contraction.nest import TaskNest
 from tcomp.schedule.contraction.outer_product import OuterProductNest
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.naming import Names
@@ -87,5 +88,10 @@ def lower_contraction(
         raise InternalError("a contraction's trace for what is none", code="TC099")
     blocking = from_trace(decided)
     geometry = survey(contraction, Scope(storage, faults, names, target))
-    nest = DotProductNest if blocking.form == DOT else OuterProductNest
-    return nest(geometry, blocking).statements()
+    return nest_of(geometry, blocking).statements()
+
+
+def nest_of(geometry: Geometry, blocking: Blocking) -> TaskNest:
+    """The nest of the blocking's form."""
+    form = DotProductNest if blocking.form == DOT else OuterProductNest
+    return form(geometry, blocking)

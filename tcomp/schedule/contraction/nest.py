@@ -58,6 +58,20 @@ class TaskNest(ABC):
             self._tasks(around, lambda at: self._task(self._locate({g.batch.at: at[0]}, at[1:])))
         )
 
+    def before_and_at_each_step(self) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
+        """What can be done once before the loops around, and the rest: right is packed only once where
+        it is the same at each of their points (the weights of a recurrence)."""
+        g = self.g
+        outside = {a for index in g.scope.point.values() for a in index.leaves()}
+        if self.b.right != SHARED or g.batch.extent > 1 or g.right.value.free_atoms() & outside:
+            return (), self.statements()
+        row_blocks = ceil(self.panels.count / self.b.task_panels)
+        column_blocks = ceil(g.columns.extent / self.b.task_columns)
+        around = [g.spread.extent, row_blocks, column_blocks]
+        place = {g.batch.at: Int.of(0)}
+        tasks = self._tasks(around, lambda at: self._task(self._locate(place, at)))
+        return tuple(self.right.share(place)), tuple(tasks)
+
     def _batches(self, around: list[int]) -> list[Stmt]:
         """One product after the other, each with all threads."""
         batch = self.g.batch

@@ -74,6 +74,10 @@ def around(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
 
 def is_legal(g: Geometry, b: Blocking) -> bool:
     """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
+    if b.left not in (DIRECT, PRIVATE) or b.right not in (DIRECT, PRIVATE, SHARED):
+        return False
+    if b.parallel not in (0, 1) or b.unroll not in _UNROLLS:
+        return False
     panels = RowPanels.of(g.rows.extent, b.tile_rows) if b.tile_rows > 0 else None
     if b.lanes not in lengths(g):
         return False
