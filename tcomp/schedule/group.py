@@ -10,7 +10,7 @@ from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import LoopVar, Space, Stmt
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
-from tcomp.schedule import stepwise
+from tcomp.schedule import recurrence
 from tcomp.schedule.choice import GroupChoice
 from tcomp.schedule.contraction.stepwise import Maker
 from tcomp.schedule.nest import lanes_filled, member_kept, member_local, member_nest
