@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tcomp.ir.dtypes import COMPUTE, DType, boolean, compute_type
+from tcomp.ir.dtypes import COMPUTE, DType, boolean, compute_type, i64
 from tcomp.ir.integer import Int, Iter, Value, row_major_strides
 from tcomp.ir.tensor import nodes as t
 from tcomp.ops import OPS
@@ -51,6 +51,7 @@ class Profile:
     reads: tuple[Access, ...]
     write: Access
     bits: int  # of the widest type in which values are computed
+    term_bits: int  # the same for the terms of reductions
     positions: frozenset[Iter]  # iterators whose positions are used as numbers or tested by guards
 
     @property
@@ -61,26 +62,24 @@ class Profile:
 def profile(definition: t.Definition) -> Profile:
     """The costs of one point of the definition's output."""
     trips = _trips(definition.body)
-    work, reads, bits = 1.0, [], [_bits(definition.tensor.dtype)]
+    work, reads = 1.0, list[Access]()
     for node, count in trips.items():
         match node:
-            case t.Apply(op, args, _):
+            case t.Apply(op, _, _):
                 work += OPS[op].cost * count
-                bits += [_bits(a.dtype) for a in (node, *args) if not isinstance(a, t.IndexValue)]
-            case t.Reduce(_, iters, body):
+            case t.Reduce(_, iters, _):
                 work += 2 * count * _size(iters)
-                bits.append(_bits(body.dtype))
             case t.Read(tensor, index, otherwise):
                 work += count * (1 if otherwise is None else 3)
                 reads.append(Access(tensor, index, count, otherwise is not None))
-    for inside in _inside_indices(definition.body):
-        if isinstance(inside, t.Apply | t.Read):
-            bits.append(32)
+    terms = [node.body for node in trips if isinstance(node, t.Reduce)]
+    whole, inner = _widest(definition.body), max(map(_widest, terms), default=0)
     write = Access(definition.tensor, tuple(map(Int.of, definition.iters)), 1)
     tested = [a for r in reads if r.guarded for i in r.index for a in i.leaves()]
     tested += [a for n in trips if isinstance(n, t.IndexValue) for a in n.free_atoms()]
     positions = frozenset(a for a in tested if isinstance(a, Iter))
-    return Profile(work, tuple(reads), write, max(b for b in bits if b), positions)
+    bits = max(whole, _bits(definition.tensor.dtype))
+    return Profile(work, tuple(reads), write, bits, inner or bits, positions)
 
 
 def overlaps(costs: Profile, it: Iter, reductions: Sequence[t.Reduce]) -> bool:
@@ -114,6 +113,20 @@ def _size(iters: tuple[Iter, ...]) -> int:
     for it in iters:
         total *= int(it.extent)
     return total
+
+
+def _widest(body: t.Expr) -> int:
+    """Bits of the widest type in which `body` is computed, positions and indices left out."""
+    inside = _inside_indices(body)
+    types = [_term_type(n) for n in t.postorder(body) if n not in inside]
+    return max(_bits(dtype) for dtype in types if dtype is not None) if any(types) else 8
+
+
+def _term_type(node: t.Expr) -> DType | None:
+    """The type of a value; none for positions, and for results that are positions."""
+    if isinstance(node, t.IndexValue) or (isinstance(node, t.Reduce) and node.dtype is i64):
+        return node.body.dtype if isinstance(node, t.Reduce) else None
+    return node.dtype
 
 
 def _bits(dtype: DType) -> int:

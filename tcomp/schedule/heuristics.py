@@ -68,9 +68,9 @@ class _Member:
         """The widest power of two of lanes that the extent holds."""
         return self.lanes_in(int(it.extent))
 
-    def lanes_in(self, extent: int) -> int:
-        """The widest power of two of lanes that a flat range holds."""
-        lanes = self.full_lanes
+    def lanes_in(self, extent: int, bits: int = 0) -> int:
+        """The widest power of two of lanes of `bits` bits that a flat range holds."""
+        lanes = self.target.lanes(bits or self.profile.bits)
         while lanes > max(1, extent):
             lanes //= 2
         return lanes
@@ -261,17 +261,17 @@ class _Member:
         if not outer or any(_size(r.iters) == 0 for r in outer):
             return None
         choices: dict[t.Reduce, ReduceChoice] = {}
-        tile = self._jammed_rows()
+        tile, bits = self._jammed_rows(), self.profile.term_bits
         total = self.profile.work
         for reduce in outer:
             runs = [self._merged_terms(reduce, k) for k in range(len(reduce.iters))]
             costs = [
-                (self.cost_along(run[-1], self.lanes_in(_size(run)), _size(run)), -k)
+                (self.cost_along(run[-1], self.lanes_in(_size(run), bits), _size(run)), -k)
                 for k, run in enumerate(runs)
             ]
             cost, k = min(costs)
             extent = _size(runs[-k])
-            lanes = self.lanes_in(extent)
+            lanes = self.lanes_in(extent, bits)
             if lanes == 1:
                 return None
             trips = _size(reduce.iters)

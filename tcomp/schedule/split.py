@@ -21,7 +21,7 @@ _FEW_OUTPUTS = 64
 _BLOCK_TERMS = 1 << 14
 _FEW_PRODUCTS = 1 << 10
 _PRODUCT_TERMS = 1 << 13
-_BLOCK_ROWS = 64  # rows of memory that a core's first-level TLB holds
+_BLOCK_ROWS = 16  # rows read side by side: as many streams as caches fetch ahead
 _FAR = 4096  # bytes from row to row that mean another page
 
 
