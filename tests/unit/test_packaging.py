@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -65,7 +68,11 @@ def test_readme_commands_are_those_that_ci_and_tests_use():
     assert "python3 tools/test.py" in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_settings_page_is_up_to_date():
-    from tcomp import config
-
-    assert config.table() in (ROOT / "docs" / "settings.md").read_text()
+def test_generated_pages_are_up_to_date():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "document.py", "--check"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}run tools/document.py"

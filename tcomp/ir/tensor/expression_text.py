@@ -43,7 +43,7 @@ def int_text(index: Int, names: Names | None = None) -> str:
 
     >>> from tcomp.ir.integer import Size
     >>> int_text((Int.of(Size("H")) * -2 + 7) // 3 - Size("W"))
-    '(-2*H + 7)//3 - W'
+    '(1 - 2*H)//3 + 2 - W'
     """
     return _polynomial(index, {}, names or {})[0]
 
