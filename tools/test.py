@@ -1,4 +1,4 @@
-"""Runs the tests in the checkout's own virtual environment. Arguments are handed to pytest."""
+"""Runs the tests in the checkout's own virtual environment, on all cores. Arguments are handed to pytest."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from environment import prepare, run
 
 if __name__ == "__main__":
     python = prepare("dev")
-    sys.exit(run(python, "-m", "pytest", *sys.argv[1:]))
+    sys.exit(run(python, "-m", "pytest", "-n", "auto", *sys.argv[1:]))
