@@ -39,6 +39,26 @@ SMALL = """
 def small(a: f32[N], b: f32[N], c: f32[N]) -> Y: f32[N]:
     Y[i] = a[i] * b[i] + c[i]
 """
+MATVEC = """
+def matvec(A: f32[M, K], v: f32[K]) -> y: f32[M]:
+    y[i] = sum[k](A[i, k] * v[k])
+"""
+PRODUCT = """
+def product(A: f32[M, K], B: f32[K, N], v: f32[N]) -> y: f32[M]:
+    C[i, j] = sum[k](A[i, k] * B[k, j])
+    y[i] = sum[j](C[i, j] * v[j])
+"""
+CONVOLUTION = """
+def convolution(I: f32[1, 64, 56, 56], F: f32[64, 64, 3, 3]) -> Y: f32[1, 64, 56, 56]:
+    Y[n, o, y, x] = sum[c, r, s]((I[n, c, y + r - 1, x + s - 1] else 0) * F[o, c, r, s])
+"""
+# What `tuned` tunes: a name, a program, its sizes.
+TUNED = (
+    ("convolution 3x3, 64 channels, 56 x 56", CONVOLUTION, {}),
+    ("skinny product 4096 x 64 x 64", MATMUL, {"M": 4096, "K": 64, "N": 64}),
+    ("softmax 4096 x 1024", SOFTMAX, {"M": 4096, "N": 1024}),
+)
+TUNE_SECONDS = 20.0
 
 
 def start() -> list[Facts]:
@@ -162,11 +182,75 @@ def softmax_child() -> Facts:
     return _against_numpy("softmax 4096 x 1024", tcomp.compile(SOFTMAX), (X,), peer)
 
 
+def derived() -> list[Facts]:
+    """(A B) v at 1024 with everything defaulted, two hand-called matrix-vector products, and NumPy."""
+    return [r for t in _thread_counts() for r in _rows(_child("derived_child", threads=t))]
+
+
+def derived_child() -> Facts:
+    import numpy as np
+
+    import tcomp
+
+    rng = np.random.default_rng(0)
+    A, B = (rng.standard_normal((1024, 1024)).astype(np.float32) for _ in range(2))
+    v = rng.standard_normal(1024).astype(np.float32)
+    whole, matvec = tcomp.compile(PRODUCT), tcomp.compile(MATVEC)
+    gap = np.max(np.abs(whole(A, B, v) - A @ (B @ v))) / np.max(np.abs(A @ (B @ v)))
+    if not gap < 1e-4:
+        sys.exit(f"(A B) v differs by {gap}")
+    threads = os.environ["TCOMP_NUM_THREADS"]
+    name = f"(A B) v, 1024, {threads} thread{'s' if threads != '1' else ''}"
+    return _timed(
+        (f"{name}: tcomp", lambda: whole(A, B, v)),
+        (f"{name}: two tcomp matrix-vector products", lambda: matvec(A, matvec(B, v))),
+        (f"{name}: NumPy (A @ B) @ v", lambda: (A @ B) @ v),
+    )
+
+
+def tuned() -> list[Facts]:
+    """Kernels with their analytical schedules and with those that some seconds of tuning found."""
+    return _rows(_child("tuned_child", threads=_thread_counts()[-1]))
+
+
+def tuned_child() -> Facts:
+    import numpy as np
+
+    import tcomp
+
+    rows: list[Facts] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text, sizes in TUNED:
+            file = f"{folder}/{name.split()[0]}.db"
+            tcomp.tune(text, sizes=sizes, seconds=TUNE_SECONDS, database=file, progress=False)
+            before = tcomp.compile(text, sizes=sizes, tune="off")
+            after = tcomp.compile(text, sizes=sizes, database=file)
+            rng = np.random.default_rng(0)
+            shapes = [[int(n) for n in t.shape] for t in before.stages().program.inputs]
+            arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+            out = before(*arrays)
+            after(*arrays, out=out)
+            rows += _timed(
+                (f"{name}: analytical", lambda f=before, a=arrays, o=out: f(*a, out=o)),
+                (f"{name}: tuned", lambda f=after, a=arrays, o=out: f(*a, out=o)),
+            )["rows"]
+    return {"rows": rows}
+
+
 FIGURES: dict[str, Callable[[], list[Facts]]] = {
-    f.__name__: f for f in (start, compilation, call, matmul, chain, softmax)
+    f.__name__: f for f in (start, compilation, call, matmul, chain, softmax, derived, tuned)
 }
 CHILDREN = {
-    f.__name__: f for f in (first_result, call_child, matmul_child, chain_child, softmax_child)
+    f.__name__: f
+    for f in (
+        first_result,
+        call_child,
+        matmul_child,
+        chain_child,
+        softmax_child,
+        derived_child,
+        tuned_child,
+    )
 }
 
 
