@@ -27,6 +27,7 @@ PROGRAMS = {
     "few rows": matmul(3, 10, 40, False, True),
     "convolution": convolution((2, 3, 6, 7), (5, 3, 3), 1, 1, 1),
     "contraction": contraction("abcd", "aebf", "dfce"),
+    "split inner": contraction("bd", "fbk", "fkd"),
 }
 
 
@@ -35,6 +36,8 @@ def reference(name: str, source: Program, inputs: dict[str, object]) -> object:
         return convolution_reference(inputs, 1, 1, 1)
     if name == "contraction":
         return contraction_reference(inputs, "abcd", "aebf", "dfce")
+    if name == "split inner":
+        return contraction_reference(inputs, "bd", "fbk", "fkd")
     return matmul_reference(inputs, name == "transposed", name in ("transposed", "few rows"))
 
 
@@ -44,10 +47,11 @@ def test_drawn_schedules(name: str) -> None:
     group = Group(tuple(source.definitions()))
     space = schedule.space(group, NEON, 2)
     assert space.first.kind == KIND
+    assert space.allows(space.first)
     inputs = random_inputs(source)
     expected = reference(name, source, inputs)
     rng = random.Random(7)
-    for drawn in {space.sample(rng) for _ in range(12)}:
+    for drawn in {space.sample(rng) for _ in range(24)}:
         check(source, expected, inputs, decided=drawn)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, lcm
+from math import ceil, lcm, prod
 
 from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.geometry import Geometry
@@ -121,18 +121,22 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
         room = 8 if g.rows.extent <= 8 else 32 if g.rows.extent <= 16 else 64
     if not g.holds_sums() or g.inner <= room:
         return g.inner
-    unit = unroll
-    if left != DIRECT:
-        unit = lcm(unit, _unit(g.left.unit(), g.lanes, len(g.left.inner)))
-    if right == PRIVATE:
-        unit = lcm(unit, _unit(g.right.unit(), g.lanes, len(g.right.inner)))
+    unit = inner_unit(g, left, right, unroll)
     blocks = ceil(g.inner / max(room, unit))
     return min(g.inner, ceil(ceil(g.inner / blocks) / unit) * unit)
 
 
-def _unit(unit: int, lanes: int, dimensions: int) -> int:
-    """What blocks of inner must be whole multiples of: steps of the first dimension, or vectors."""
-    return unit if dimensions > 1 else lanes
+def inner_unit(g: Geometry, left: int, right: int, unroll: int) -> int:
+    """What blocks of inner are whole multiples of: groups of unrolled positions; vectors of a packer; and,
+    where loops of a packer or of tiles run over several dimensions of inner, steps of the first."""
+    c = g.contraction
+    sides = ((left, g.left, (c.left, g.rows)), (right, g.right, (c.right, g.columns)))
+    loops = g.inner_dimensions([factor for mode, _, factor in sides if mode == DIRECT])
+    unit = lcm(unroll, prod(d.extent for d in loops[1:]))
+    for mode, side, _ in sides:
+        if mode == PRIVATE:
+            unit = lcm(unit, side.unit() if len(side.inner) > 1 else g.lanes)
+    return unit
 
 
 # -- dot products ------------------------------------------------------------------------------------

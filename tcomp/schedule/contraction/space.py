@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil, lcm
+from math import ceil
 
 from tcomp.ir.plan import Group
 from tcomp.schedule.contraction.blocking import (
@@ -16,6 +16,7 @@ from tcomp.schedule.contraction.blocking import (
     SHARED,
     Blocking,
     can_dot,
+    inner_unit,
 )
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.group import from_trace, survey_dense, to_trace
@@ -131,16 +132,11 @@ def _is_whole(share: int, width: int, columns: int) -> bool:
 
 
 def _divides_inner(g: Geometry, b: Blocking) -> bool:
-    return b.depth == g.inner or (g.holds_sums() and b.depth % inner_unit(g, b) == 0)
+    return b.depth == g.inner or (g.holds_sums() and b.depth % _unit(g, b) == 0)
 
 
-def inner_unit(g: Geometry, b: Blocking) -> int:
-    """What blocks of inner are multiples of: groups of unrolled positions, vectors or runs of packers."""
-    unit = b.unroll
-    for mode, operand in ((b.left, g.left), (b.right, g.right)):
-        if mode == PRIVATE:
-            unit = lcm(unit, operand.unit() if len(operand.inner) > 1 else g.lanes)
-    return unit
+def _unit(g: Geometry, b: Blocking) -> int:
+    return inner_unit(g, b.left, b.right, b.unroll)
 
 
 def _fits_l2(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
@@ -208,7 +204,8 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     if not g.right.is_affine_along(g.columns):
         width = g.right.runs[-1].extent
     task_columns = min(columns, ceil(b.task_columns / width) * width)
-    depth = min(inner, ceil(b.depth / inner_unit(g, b)) * inner_unit(g, b))
+    unit = _unit(g, b)
+    depth = min(inner, ceil(b.depth / unit) * unit)
     depth = inner if b.form == DOT else depth
     task_panels = min(b.task_panels, panels.count)
     return replace(b, task_columns=task_columns, depth=depth, task_panels=task_panels)
