@@ -38,7 +38,7 @@ def test_docstring_examples(name):
 
 def programs(document):
     """Code blocks that define something in the language."""
-    blocks = re.findall(r"```\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    blocks = re.findall(r"```(?:tc)?\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
     return [b for b in blocks if re.search(r"^def .*->", b, re.MULTILINE | re.DOTALL)]
 
 
