@@ -39,7 +39,10 @@ class Timing:
 
 
 def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Timing]:
-    """Runs all contenders in every round, for at least 15 rounds and then until `budget` seconds are spent."""
+    """Runs all contenders in every round, for at least 15 rounds and then until `budget` seconds are spent.
+
+    Every sample follows a call that is not timed, so that nobody pays for the caches that another used.
+    """
     repeats = [_calibrated(c) for c in contenders]
     samples: list[list[float]] = [[] for _ in contenders]
     collecting = gc.isenabled()
@@ -48,6 +51,7 @@ def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Tim
         deadline = time.perf_counter() + budget
         while len(samples[0]) < ROUNDS or time.perf_counter() < deadline:
             for contender, repeat, into in zip(contenders, repeats, samples, strict=True):
+                contender.call()
                 into.append(_sample(contender, repeat))
     finally:
         if collecting:
