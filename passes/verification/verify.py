@@ -30,8 +30,24 @@ from tcomp.passes.simplify import simplify
 from tcomp.passes.verification.field import PRIME, FieldInterpreter
 
 AFFORDABLE = 3e6  # points of all loops of both programs together: about a tenth of a second
-LEFT_ALONE = 16  # extents up to this are taps, blocks and residues: they keep their size
-SMALLEST = 3  # and no other shrinks below this
+LEFT_ALONE = 16  # extents up to this are taps, blocks and residues: they keep their size at first,
+FEW = 3  # and only these do where the programs are too large even so
+SMALLEST = 3  # no extent shrinks below this
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinking:
+    """Extents above `keep` are divided by `scale`."""
+
+    scale: int
+    keep: int
+
+    def of(self, extent: int) -> int:
+        """The smaller extent."""
+        return max(SMALLEST, -(-extent // self.scale)) if extent > self.keep else extent
+
+
+UNCHANGED = Shrinking(1, LEFT_ALONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +74,12 @@ def verify_equal(first: Program, second: Program, seeds: int = 2) -> Verdict:
         return Verdict(False, reason="the results differ")
     # Functions of constants would be uninterpreted on one side and numbers on the other.
     first, second = simplify(first), simplify(second)
-    for scale in _scales(first, second):
-        left, right = _resized(first, scale), _resized(second, scale)
+    for shrinking in _shrinkings(first, second):
+        left, right = _resized(first, shrinking), _resized(second, shrinking)
         inside = _stays_inside(left) and _stays_inside(right)
         if inside and _points(left) + _points(right) <= AFFORDABLE:
-            verdict = _compare(left, right, seeds, scale > 1)
-            if verdict.equal or scale == 1:
+            verdict = _compare(left, right, seeds, shrinking is not UNCHANGED)
+            if verdict.equal or shrinking is UNCHANGED:
                 return verdict  # a difference may come from an extent that became a number
     return Verdict(None, reason="too large to evaluate as it is")
 
@@ -82,17 +98,29 @@ def _compare(first: Program, second: Program, seeds: int, shrunk: bool) -> Verdi
     return Verdict(True, seeds, shrunk)
 
 
-def _scales(*programs: Program) -> list[int]:
-    """Divisors to try: the smallest that makes the programs affordable and a larger one, then none."""
-    scale = 1
-    while scale < 1 << 20 and sum(_points(_resized(p, scale)) for p in programs) > AFFORDABLE:
-        scale *= 2
-    return [scale, 2 * scale, 1] if scale > 1 else [1]
+def _shrinkings(*programs: Program) -> list[Shrinking]:
+    """What to try: no change, if that is affordable; else, for taps kept and not kept, the smallest scale
+    that makes the programs affordable and a larger one."""
+    found = [UNCHANGED]
+    if _total_points(programs, UNCHANGED) > AFFORDABLE:
+        tried = (_affordable(programs, keep) for keep in (LEFT_ALONE, FEW))
+        found = [
+            t for first in tried if first for t in (first, Shrinking(2 * first.scale, first.keep))
+        ]
+    return found if UNCHANGED in found else [*found, UNCHANGED]
 
 
-def _shrunk(extent: int, scale: int) -> int:
-    """An extent divided by `scale`, but for small ones, which are taps, blocks and the like."""
-    return max(SMALLEST, -(-extent // scale)) if extent > LEFT_ALONE else extent
+def _affordable(programs: tuple[Program, ...], keep: int) -> Shrinking | None:
+    shrinking = Shrinking(2, keep)
+    while _total_points(programs, shrinking) > AFFORDABLE:
+        if shrinking.scale > 1 << 20:
+            return None
+        shrinking = Shrinking(2 * shrinking.scale, keep)
+    return shrinking
+
+
+def _total_points(programs: tuple[Program, ...], shrinking: Shrinking) -> float:
+    return sum(_points(_resized(p, shrinking)) for p in programs)
 
 
 def _stays_inside(program: Program) -> bool:
@@ -107,13 +135,13 @@ def _stays_inside(program: Program) -> bool:
     return True
 
 
-def _resized(program: Program, scale: int) -> Program:
+def _resized(program: Program, shrinking: Shrinking) -> Program:
     """The program with every extent shrunk; offsets and constants stay."""
-    if scale == 1:
+    if shrinking is UNCHANGED:
         return program
 
     def axis(lo: Int, hi: Int) -> tuple[Int, Int]:
-        return lo, lo + _shrunk((hi - lo).constant, scale)
+        return lo, lo + shrinking.of((hi - lo).constant)
 
     def tensor(old: Tensor) -> Tensor:
         return Tensor(old.name, old.dtype, tuple(axis(*a) for a in old.axes))
