@@ -41,7 +41,8 @@ class Timing:
 def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Timing]:
     """Runs all contenders in every round, for at least 15 rounds and then until `budget` seconds are spent.
 
-    Every sample follows a call that is not timed, so that nobody pays for the caches that another used.
+    Every sample follows a call that is not timed, and the order rotates from round to round, so that nobody
+    pays for the caches, or the frequency, that always the same other one left behind.
     """
     repeats = [_calibrated(c) for c in contenders]
     samples: list[list[float]] = [[] for _ in contenders]
@@ -50,9 +51,10 @@ def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Tim
     try:
         deadline = time.perf_counter() + budget
         while len(samples[0]) < ROUNDS or time.perf_counter() < deadline:
-            for contender, repeat, into in zip(contenders, repeats, samples, strict=True):
-                contender.call()
-                into.append(_sample(contender, repeat))
+            first = len(samples[0]) % len(contenders)
+            for n in (*range(first, len(contenders)), *range(first)):
+                contenders[n].call()
+                samples[n].append(_sample(contenders[n], repeats[n]))
     finally:
         if collecting:
             gc.enable()
