@@ -1,4 +1,4 @@
-"""What orders candidates: the learned ranker once there is something to learn from, chance before.
+"""What orders candidates: the learned ranker once there is something to learn from, the prior before.
 
 The ranker is trained again as measurements come in, on this workload's records and those of the session.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tcomp.cost_model.features import features
+from tcomp.cost_model.prior import estimates
 from tcomp.cost_model.ranker import Example, Ranker, train
 from tcomp.ir.plan import Group
 from tcomp.schedule.trace import Trace
@@ -48,8 +49,9 @@ class Guidance:
         """Smaller for schedules expected to be faster."""
         if len(self._measured) >= self._trained_on + RETRAIN_EVERY:
             self._train()
-        if self._model is None:
-            return [self._rng.random() for _ in traces]
+        if self._model is None:  # the prior leaves many schedules equal: chance decides among those
+            guesses = estimates(self.group, traces, self.target, self.threads)
+            return [guess * (1 + 0.1 * self._rng.random()) for guess in guesses]
         rows = features(self.group, traces, self.target, self.threads)
         return [float(s) for s in self._model.score(rows)]
 
