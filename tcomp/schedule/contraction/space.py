@@ -177,7 +177,7 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
 
 def lengths(g: Geometry) -> tuple[int, ...]:
     """Lengths of vectors: the target's, and shorter ones for a last vector that is nearly empty."""
-    return tuple(n for n in (g.lanes, g.lanes // 2, g.lanes // 4) if n > 1) or (1,)
+    return tuple(g.lanes >> k for k in range(g.lanes.bit_length()) if g.lanes >> k > 1) or (1,)
 
 
 def tiles(g: Geometry) -> Iterator[tuple[int, int]]:
