@@ -43,12 +43,14 @@ def test_tune_remembers_and_db_shows(tcomp):
     assert len(best["records"]) == 1
     identity = best["records"][0]["id"]
     assert "def workload" in tcomp("db", "show", identity[:8], "--database", "t.db").stdout
-    assert "3 records" in tcomp("db", "stats", "--database", "t.db").stdout
+    stats = json.loads(tcomp("db", "stats", "--database", "t.db", "--json").stdout)
+    assert 3 <= stats["records"] <= 5  # the winner may be confirmed
     assert "written" in tcomp("db", "export", "e.jsonl", "--database", "t.db").stdout
     merged = tcomp("db", "merge", "e.jsonl", "--database", "other.db", "--json")
-    assert json.loads(merged.stdout)["added"] == 3
+    assert json.loads(merged.stdout)["added"] == stats["records"]
     assert "whole" in tcomp("db", "check", "--database", "other.db").stdout
-    assert "2 records removed" in tcomp("db", "distill", "--database", "other.db").stdout
+    removed = json.loads(tcomp("db", "distill", "--database", "other.db", "--json").stdout)
+    assert removed["removed"] == stats["records"] - 1
     assert "csv" in tcomp("db", "export", "e.csv", "--database", "t.db", "--json").stdout
 
 

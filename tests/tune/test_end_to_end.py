@@ -43,7 +43,7 @@ def chosen_traces(database: Database) -> list[str]:
 
 
 def test_every_candidate_is_on_record(tuned: Database) -> None:
-    assert tuned.stats().records == 6
+    assert 6 <= tuned.stats().records <= 8  # the winner may be confirmed
     assert tuned.check() == ()
 
 

@@ -55,7 +55,8 @@ def test_the_best_is_found_and_everything_is_kept() -> None:
     runner = FakeRunner()
     outcome = tune([one], runner, seconds=None, trials=64)
     assert one.best == (5, 3)
-    assert len(kept) == outcome.trials == runner.calls <= 64
+    assert len(kept) == runner.calls
+    assert outcome.trials <= 64
     assert runner.closed
     assert one.gain == pytest.approx(35.0)
 
@@ -64,7 +65,7 @@ def test_no_candidate_is_measured_twice() -> None:
     one, _ = contest()
     seen: list[Any] = []
     tune([one], FakeRunner(lambda t, n: seen.append(tuple(t))), seconds=None, trials=60)
-    assert len(seen) == len(set(seen))
+    assert len(set(seen)) >= len(seen) - 2  # the winner and the first are confirmed
 
 
 def test_the_same_seed_gives_the_same_trials() -> None:
@@ -106,6 +107,21 @@ def test_interruption_keeps_what_was_measured() -> None:
     assert len(kept) == 4
     assert one.best is not None
     assert runner.closed
+
+
+def test_a_lucky_winner_is_found_out() -> None:
+    """The first schedule was measured on a busy machine; measured again it is the fastest."""
+
+    def busy_at_first(trace: Any, n: int) -> Measurement | None:
+        if tuple(trace) == (0, 0):
+            return Measurement((9.0 if n == 1 else 0.5,))
+        return None
+
+    one, kept = contest()
+    tune([one], FakeRunner(busy_at_first), seconds=None, trials=30)
+    assert one.best == (0, 0)
+    assert one.gain == 1.0
+    assert min(kept[-2].seconds) == 0.5
 
 
 def test_when_everything_fails_there_is_no_best() -> None:
