@@ -83,7 +83,7 @@ def test_failures_cost_their_candidate_only() -> None:
 
     one, kept = contest()
     tune([one], FakeRunner(sometimes), seconds=None, trials=60)
-    assert one.failures == sum(not m.ok for m in kept) > 5
+    assert 5 < one.failures <= sum(not m.ok for m in kept)
     assert one.best_seconds <= 2.0
 
 
