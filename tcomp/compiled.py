@@ -78,10 +78,10 @@ class Compiled:
         """
         return self._function(*args, **keywords)
 
-    @property
+    @lazy
     def signature(self) -> Signature:
         """Parameters, sizes, inputs and results as declared."""
-        return self._source.signature
+        return self._source.signature_with(self._params)
 
     @property
     def derivation(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,14 @@ class Source:
 
     @lazy
     def signature(self) -> Signature:
-        """Parameters, sizes, inputs and results of the entry."""
+        """Parameters, sizes, inputs and results of the entry, parameters at their defaults."""
+        return self.signature_with({})
+
+    def signature_with(self, params: Mapping[str, int | float | bool]) -> Signature:
+        """The same with other values of parameters, which declared shapes may depend on."""
         from tcomp.lang import signature
 
-        return signature(self.module, self.entry)
+        return signature(self.module, self.entry, dict(params))
 
 
 def read_source(source: Any, entry: str | None = None) -> Source:
