@@ -11,7 +11,7 @@ import sys
 
 from environment import prepare, run
 
-EXAMPLE = "examples/low_rank.tc"
+EXAMPLE = "examples/matrix_chain.tc"
 
 
 def commands(program: str) -> list[list[str]]:
