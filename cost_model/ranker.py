@@ -89,12 +89,12 @@ class Ranker:
 
 def train(examples: Sequence[Example]) -> Ranker | None:
     """A ranker from measurements; None where there are too few to learn from."""
-    import xgboost
-
     usable = [e for e in examples if len(e.seconds) >= 2]
     samples = sum(len(e.seconds) for e in usable)
     if samples < MIN_SAMPLES:
         return None
+    import xgboost
+
     data = xgboost.DMatrix(
         np.concatenate([e.rows for e in usable]),
         label=np.concatenate([relevance(e.seconds) for e in usable]),

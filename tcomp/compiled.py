@@ -173,21 +173,27 @@ class Compiled:
         found = self._kernels.get(known)
         if found is None:
             seen = tuple((a.dtype.name, a.shape) for a in given)
-            found = self._kernels[known] = self._from_cache(seen) or self._made(seen, values)
+            found = self._from_cache(seen) or self._made(known, seen, values)
+            self._kernels[known] = found
         return found
 
     def _from_cache(self, seen: tuple[Any, ...]) -> Specialisation | None:
         parts = stored_parts(self._front_key(seen))
         return None if parts is None else self._loaded(parts)
 
-    def _made(self, seen: tuple[Any, ...], values: list[Any]) -> Specialisation:
+    def _made(
+        self, known: tuple[Any, ...], seen: tuple[Any, ...], values: list[Any]
+    ) -> Specialisation:
         generics, sizes = self._bind(dict(zip(self._names(), values, strict=True)))
         names = {k: v.name for k, v in generics.items()}
         program = self._program(names, sizes)
         tune = self._options.tune
         if tune == "background":
             Thread(
-                target=self._tune_behind, args=(seen, program, names, sizes), daemon=True
+                target=self._tune_behind,
+                args=(known, seen, program, names, sizes),
+                daemon=True,
+                name="tcomp-tuning",
             ).start()
         elif not isinstance(tune, str):
             self._tune(program, tune)
@@ -216,7 +222,12 @@ class Compiled:
         tune_stages(stages, self._options, seconds=seconds)
 
     def _tune_behind(
-        self, seen: tuple[Any, ...], program: Program, generics: Any, sizes: Any
+        self,
+        known: tuple[Any, ...],
+        seen: tuple[Any, ...],
+        program: Program,
+        generics: Any,
+        sizes: Any,
     ) -> None:
         """Tunes while the untuned kernel already serves, then puts the better one in its place."""
         try:
@@ -225,11 +236,11 @@ class Compiled:
         except Error as error:
             logger.warning("tuning in the background ended: %s", error)
             return
-        before = self._kernels.get(seen)
-        self._kernels[seen] = better
+        before = self._kernels.get(known)
+        self._kernels[known] = better
         if self._latest is before:
             self._latest = better
-            self._function = better.kernel.callable(self._slow)
+            self._function = better.function
 
     def _loaded(self, parts: Parts) -> Specialisation:
         kernel = load_parts(parts, self._options, self._constants)

@@ -26,6 +26,7 @@ from tcomp.ir.tensor.printer import print_program
 from tcomp.options import Options, options_from
 from tcomp.pipeline import Stages, build, specialise
 from tcomp.source import Source, read_source
+from tcomp.training import examples_from
 
 if TYPE_CHECKING:
     from tcomp.ir.plan import Group
@@ -190,6 +191,7 @@ def contests_for(
 ) -> list[Contest[Trace]]:
     """A contest for each different workload of a program; equal ones share it."""
     contests: dict[Key, Contest[Trace]] = {}
+    others = examples_from(store)
     for group in stages.plan.groups:
         space = schedule.space(group, options.target, options.threads)
         key = key_of(group, space.first, options)
@@ -197,7 +199,7 @@ def contests_for(
             contests[key].weight += 1
             continue
         program = print_program(workload_of(group))
-        guidance = Guidance(group, options.target, options.threads, seed)
+        guidance = Guidance(group, options.target, options.threads, seed, others)
         guidance.learn(_known(store, key))
         search = Search(space, guidance.rank, space.first, seed)
         contests[key] = Contest(

@@ -1,6 +1,6 @@
 """What orders candidates: the learned ranker once there is something to learn from, the prior before.
 
-The ranker is trained again as measurements come in, on this workload's records and those of the session.
+The ranker is trained on the database's other workloads, and again as measurements of this one come in.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class Guidance:
     target: Target
     threads: int
     seed: int = 0
+    others: Sequence[Example] = ()
     _measured: dict[Trace, float] = field(default_factory=dict)
     _model: Ranker | None = None
     _trained_on: int = 0
 
     def __post_init__(self) -> None:
         self._rng = random.Random(self.seed)
+        self._model = train(self.others)
 
     def learn(self, measured: Sequence[tuple[str, float]]) -> None:
         """Takes in traces with their seconds; those of another shape are ignored."""
@@ -59,5 +61,5 @@ class Guidance:
         traces = list(self._measured)
         rows = features(self.group, traces, self.target, self.threads)
         seconds = np.asarray([self._measured[t] for t in traces])
-        self._model = train([Example(rows, seconds)])
+        self._model = train([*self.others, Example(rows, seconds)]) or self._model
         self._trained_on = len(traces)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 ROUNDS = 15  # the fewest
 SHORTEST_SAMPLE = 1e-3  # seconds; quicker calls are repeated within a sample
 LONGEST_REPEAT = 1000
-# Before each sample, in seconds: OpenBLAS's threads keep a core busy for 2**26 cycles and more after their last
-# work, which halves whoever comes next (matmul on two cores: median 21 ms without a pause, 15 ms with this one).
+# Before each sample, in seconds: OpenBLAS's threads stay awake for a while after their last work and hold a core
+# that the next contender needs (our matmul on two cores, minima: 14.3 ms without a pause, 11.3 ms with this one).
 PAUSE = 0.08
 
 

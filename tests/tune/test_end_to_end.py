@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,6 +106,21 @@ def test_compile_with_seconds_tunes_first(tmp_path: Path) -> None:
     x = np.random.default_rng(1).standard_normal((64, 96)).astype(np.float32)
     assert tcomp.check(f, x)
     assert Database(path).stats().records >= 1
+
+
+def test_tuning_in_the_background_replaces_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tcomp.compiled.BACKGROUND_SECONDS", 0.5)
+    f = tcomp.compile(SOFTMAX, database=tmp_path / "behind.db", tune="background", threads=1)
+    x = np.random.default_rng(2).standard_normal((48, 80)).astype(np.float32)
+    first = f(x)
+    before = f._latest
+    for thread in threading.enumerate():
+        if thread.name == "tcomp-tuning":
+            thread.join(60)
+    assert f._latest is not before
+    np.testing.assert_allclose(f(x), first, rtol=1e-5)
 
 
 _BEYOND = """
