@@ -141,7 +141,7 @@ class Compiled:
         from tcomp.ir.nibbles import unpack_nibbles
 
         named.pop("out", None)
-        names = self._names()
+        names = self._names
         values = binding.in_order(names, args, named)
         generics, sizes = self._bind(dict(zip(names, values, strict=True)))
         program = self._program({k: v.name for k, v in generics.items()}, sizes)
@@ -159,8 +159,8 @@ class Compiled:
     def _slow(self, *args: Any, out: Any = None, **named: Any) -> Any:
         """Any call that the latest kernel's wrapper did not take at once."""
         values = list(args)
-        if named or len(args) != len(self._names()):
-            values = binding.in_order(self._names(), args, named)
+        if named or len(args) != len(self._names):
+            values = binding.in_order(self._names, args, named)
         chosen = self._specialisation(values)
         if chosen is not self._latest:
             self._latest = chosen
@@ -168,7 +168,7 @@ class Compiled:
         return chosen.kernel.call(values, out)
 
     def _specialisation(self, values: list[Any]) -> Specialisation:
-        given = [arrays.as_array(v, n) for v, n in zip(values, self._names(), strict=True)]
+        given = [arrays.as_array(v, n) for v, n in zip(values, self._names, strict=True)]
         known = tuple((a.dtype, a.shape) for a in given)
         found = self._kernels.get(known)
         if found is None:
@@ -184,7 +184,7 @@ class Compiled:
     def _made(
         self, known: tuple[Any, ...], seen: tuple[Any, ...], values: list[Any]
     ) -> Specialisation:
-        generics, sizes = self._bind(dict(zip(self._names(), values, strict=True)))
+        generics, sizes = self._bind(dict(zip(self._names, values, strict=True)))
         names = {k: v.name for k, v in generics.items()}
         program = self._program(names, sizes)
         tune = self._options.tune
@@ -318,11 +318,9 @@ class Compiled:
             params=self._params,
         )
 
-    def _names(self) -> tuple[str, ...]:
-        return self._free_names
-
     @lazy
-    def _free_names(self) -> tuple[str, ...]:
+    def _names(self) -> tuple[str, ...]:
+        """The inputs that a call gives: all but the constants."""
         return tuple(n for n in self._input_names if n not in self._constants)
 
     def _size_names(self) -> set[str]:

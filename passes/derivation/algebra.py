@@ -22,17 +22,11 @@ from tcomp.ir.tensor.nodes import (
     postorder,
     substitute,
 )
+from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.inline import guarded, zero
 from tcomp.passes.scoping import free_iters, fresh_name
 
 MAX_MATCHED = 4  # iterators of two sums whose pairings are all tried: 4! = 24
-
-
-def factors(expr: Expr) -> tuple[Expr, ...]:
-    """The factors of a product, left to right."""
-    if isinstance(expr, Apply) and expr.op == "mul":
-        return (*factors(expr.args[0]), *factors(expr.args[1]))
-    return (expr,)
 
 
 def multiply(parts: tuple[Expr, ...] | list[Expr]) -> Expr:
@@ -52,11 +46,11 @@ def merge_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[i](f * sum[j](g)) = sum[i, j](f * g), where f does not mention j (it is renamed if it does)."""
     if not isinstance(node, Reduce) or node.op != "sum":
         return
-    parts = factors(node.body)
+    parts = factors_of(node.body)
     for position, part in enumerate(parts):
         if isinstance(part, Reduce) and part.op == "sum":
             inner, body = _renamed(part, taken)
-            rest = (*parts[:position], *factors(body), *parts[position + 1 :])
+            rest = (*parts[:position], *factors_of(body), *parts[position + 1 :])
             yield Reduce("sum", (*node.iters, *inner), multiply(rest))
 
 
@@ -64,7 +58,7 @@ def pull_out(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[i, j](f * g) = sum[i](f * sum[j](g)), where f does not mention j."""
     if not isinstance(node, Reduce) or node.op != "sum":
         return
-    parts = factors(node.body)
+    parts = factors_of(node.body)
     if len(parts) < 2:
         return
     seen: set[frozenset[Iter]] = set()
@@ -125,7 +119,7 @@ def factor_out(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """a * c + b * c = (a + b) * c."""
     if not isinstance(node, Apply) or node.op not in ("add", "sub"):
         return
-    left, right = (factors(a) for a in node.args)
+    left, right = (factors_of(a) for a in node.args)
     for common in dict.fromkeys(left):
         if common in right and len(left) > 1 and len(right) > 1:
             rest = [_without(parts, common) for parts in (left, right)]
