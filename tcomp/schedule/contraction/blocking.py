@@ -33,7 +33,8 @@ class Blocking:
     (of the form OUTER) or columns (of the form DOT). A task makes `task_panels` panels of rows times
     `task_columns` columns, `depth` positions of inner at a time, `unroll` of them unrolled.
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
-    `task_columns` is a whole number of runs and divides the columns.
+    `task_columns` is a whole number of runs and divides the columns. `words` numbers the form of words
+    that are multiplied (`words.FORMS`), 0 where elements are; inner then counts words.
     """
 
     form: int
@@ -47,13 +48,14 @@ class Blocking:
     left: int
     right: int
     parallel: int
+    words: int = 0
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
     """The analytical choice."""
     if prefers_dots(g):
         return _choose_dots(g, threads)
-    registers = g.scope.target.vector_registers
+    registers = g.scope.target.vector_registers - g.spare_registers
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
     rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
     panels = RowPanels.of(g.rows.extent, rows)

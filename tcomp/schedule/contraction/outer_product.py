@@ -26,9 +26,13 @@ class OuterProductNest(TaskNest):
     def __init__(self, geometry: Geometry, blocking: Blocking) -> None:
         super().__init__(geometry, blocking, blocking.tile_vectors * blocking.lanes)
 
+    def accumulators(self, shape: TileShape) -> Accumulators:
+        """The sums of a tile, and how products are added to them."""
+        return Accumulators(shape, self.g.dtype, self.names)
+
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
         shape = TileShape.of(rows, columns, self.b.lanes)
-        sums = Accumulators(shape, self.g.dtype, self.names)
+        sums = self.accumulators(shape)
         operands = Operands(
             left=lambda i, k: self.left.element(tile, i, k),
             right=lambda v, k: self.right.vector(tile, v, shape, k),

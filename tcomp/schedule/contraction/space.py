@@ -19,8 +19,14 @@ from tcomp.schedule.contraction.blocking import (
     inner_unit,
 )
 from tcomp.schedule.contraction.geometry import Geometry
-from tcomp.schedule.contraction.group import from_trace, survey_dense, to_trace
-from tcomp.schedule.contraction.match import match
+from tcomp.schedule.contraction.group import (
+    alternatives,
+    from_trace,
+    numbers_of_words,
+    survey_dense,
+    to_trace,
+)
+from tcomp.schedule.contraction.match import Contraction, match
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.trace import Trace
 from tcomp.target import Target
@@ -41,14 +47,14 @@ class ContractionSpace:
 
     def sample(self, rng: random.Random) -> Trace:
         """The end of a random walk from the analytical schedule."""
-        geometry, here = self._geometry(), from_trace(self.first)
+        here = from_trace(self.first)
         for _ in range(rng.randint(1, _WALK)):
-            here = rng.choice(list(around(geometry, here, self.threads)) or [here])
+            here = rng.choice(list(self._around(here)) or [here])
         return to_trace(here)
 
     def neighbours(self, trace: Trace) -> Iterator[Trace]:
         """Legal schedules one decision away, in a fixed order."""
-        return map(to_trace, around(self._geometry(), from_trace(trace), self.threads))
+        return map(to_trace, self._around(from_trace(trace)))
 
     def allows(self, trace: Trace) -> bool:
         """Whether every decision is there and legal."""
@@ -56,12 +62,25 @@ class ContractionSpace:
             blocking = from_trace(trace)
         except KeyError:
             return False
-        return trace.kind == self.first.kind and is_legal(self._geometry(), blocking)
+        known = blocking.words in numbers_of_words(self._contraction(), self.target)
+        return (
+            trace.kind == self.first.kind and known and is_legal(self._geometry(blocking), blocking)
+        )
 
-    def _geometry(self) -> Geometry:
+    def _around(self, here: Blocking) -> Iterator[Blocking]:
+        """Blockings one decision away; other words are where their own analytical choice is."""
+        yield from around(self._geometry(here), here, self.threads)
+        for other in alternatives(self._contraction(), self.target, self.threads):
+            if other.words != here.words:
+                yield other
+
+    def _contraction(self) -> Contraction:
         contraction = match(self.group.members[0])
         assert contraction is not None  # `first` is a contraction's trace
-        return survey_dense(contraction, self.target)
+        return contraction
+
+    def _geometry(self, blocking: Blocking) -> Geometry:
+        return survey_dense(self._contraction(), self.target, blocking.words)
 
 
 def around(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
@@ -105,7 +124,8 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
     return (
         can_dot(g)
         and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
-        and b.tile_rows * (b.tile_vectors + 1) + 1 <= g.scope.target.vector_registers
+        and b.tile_rows * (b.tile_vectors + 1) + 1
+        <= g.scope.target.vector_registers - g.spare_registers
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
     )
 
@@ -113,7 +133,7 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
 def _fits_registers(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
     needed = panels.tallest * b.tile_vectors + b.tile_vectors + 1
     return (
-        needed <= g.scope.target.vector_registers
+        needed <= g.scope.target.vector_registers - g.spare_registers
         and (b.tile_vectors - 1) * b.lanes < g.columns.extent
     )
 
@@ -182,7 +202,7 @@ def lengths(g: Geometry) -> tuple[int, ...]:
 
 def tiles(g: Geometry) -> Iterator[tuple[int, int]]:
     """Register tiles worth trying: the tallest of each width, and somewhat lower ones."""
-    registers = g.scope.target.vector_registers
+    registers = g.scope.target.vector_registers - g.spare_registers
     for vectors in range(1, 6):
         tallest = min((registers - vectors - 1) // vectors, g.rows.extent)
         for rows in dict.fromkeys(
