@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from tcomp.ir.tensor.canonical import fingerprint
 from tcomp.ir.tensor.nodes import Program, postorder
+from tcomp.passes.accuracy import Accuracy
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.cost import Cost, arithmetic_cost
 from tcomp.passes.derivation.rule import Rule, Step
@@ -28,6 +29,16 @@ from tcomp.passes.simplify import simplify
 
 MAX_GROWTH = 4  # a state with this many times the nodes of the source is not expanded
 MAX_COST_RATIO = 16.0  # nor one that promises no less than this many times the best
+CANDIDATES = 64  # programs that are kept for the case that better ones prove unequal or inaccurate
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A program that is cheaper than the source, with the steps that lead to it."""
+
+    program: Program
+    steps: tuple[Step, ...]
+    cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,9 @@ class Derivation:
     """What a search found: the source and the chosen program, with the steps between them.
 
     `cost_before` and `cost_after` are the judge's; `states` is how many programs were looked at, and
-    `complete` whether none was left unexpanded when the budget ended.
+    `complete` whether none was left unexpanded when the budget ended. `candidates` are the cheapest
+    programs found, cheapest first; the first is the chosen one until a caller chooses another.
+    `accuracy` is the measured rounding error of the chosen program where its steps change roundings.
     """
 
     source: Program
@@ -46,10 +59,33 @@ class Derivation:
     states: int
     seconds: float
     complete: bool
+    candidates: tuple[Candidate, ...] = ()
+    accuracy: Accuracy | None = None
 
     def without_steps(self) -> Derivation:
         """The search's record with the source as the chosen program."""
-        return replace(self, program=self.source, steps=(), cost_after=self.cost_before)
+        return replace(
+            self, program=self.source, steps=(), cost_after=self.cost_before, accuracy=None
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{n}. {s.rule} at {s.tensor}" for n, s in enumerate(self.steps, start=1)]
+        lines.append(
+            f"cost {self.cost_before:.4g} -> {self.cost_after:.4g}, {self.states} programs"
+        )
+        if self.accuracy is not None:
+            lines.append(str(self.accuracy))
+        return "\n".join(lines)
+
+    def choosing(self, candidate: Candidate, accuracy: Accuracy | None) -> Derivation:
+        """The search's record with another candidate as the chosen program."""
+        return replace(
+            self,
+            program=candidate.program,
+            steps=candidate.steps,
+            cost_after=candidate.cost,
+            accuracy=accuracy,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +117,7 @@ def derive(
         rules = tuple(r for r in rules if not r.reassociates)
     first = _State(source, cost(source), None, "", "")
     best = first
+    cheaper: list[_State] = []
     seen = {fingerprint(source)}
     queue: list[tuple[float, int, _State]] = [(_promise(first, cost), 0, first)]
     limit = MAX_GROWTH * _nodes(source) + 64
@@ -98,8 +135,11 @@ def derive(
                 continue
             seen.add(mark)
             heapq.heappush(queue, (_promise(successor, cost), len(seen), successor))
+            if successor.cost < first.cost:
+                cheaper.append(successor)
             if successor.cost < best.cost:
                 best = successor
+    cheaper.sort(key=lambda state: state.cost)  # stable: of equal ones the first that was found
     return Derivation(
         program,
         best.program,
@@ -109,6 +149,7 @@ def derive(
         len(seen),
         clock() - start,
         complete,
+        tuple(Candidate(s.program, _steps(s), s.cost) for s in cheaper[:CANDIDATES]),
     )
 
 
