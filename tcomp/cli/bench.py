@@ -12,8 +12,8 @@ from tcomp.cli.failures import CheckFailed
 from tcomp.cli.options import collect, json_option, program_options, seed_option
 
 if TYPE_CHECKING:
-    from tcomp.cli.program import Prepared
     from tcomp.benchmarks.timing import Timing
+    from tcomp.cli.program import Prepared
 
 
 @click.command("bench")
@@ -83,9 +83,9 @@ def command(
 def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> dict[str, Any]:
     """Times one program; everything that the command tells about it."""
     from tcomp.benchmarks.limits import Limits
+    from tcomp.benchmarks.timing import Contender, interleave
     from tcomp.cli.program import prepare
     from tcomp.cli.run import check_facts
-    from tcomp.benchmarks.timing import Contender, interleave
 
     prepared = prepare(options)
     arrays = prepared.draw(seed)
