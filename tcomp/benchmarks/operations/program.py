@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tcomp.benchmarks.operations.tensor import Array, TensorSpec
+from tcomp.benchmarks.operations.tensor import Array, Operation, Sizes, TensorSpec
 from tcomp.lazy import lazy
 
 if TYPE_CHECKING:
     from tcomp.ir.tensor.nodes import Program, Tensor
-
-Sizes = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,7 @@ class ProgramText:
     @lazy
     def program(self) -> Program:
         """Of concrete sizes."""
-        from tcomp.ir.tensor.binding import bind
-        from tcomp.lang import lower
-        from tcomp.source import read_source
-
-        source = read_source(self.text)
-        generics = source.signature.bind_generics({})
-        return bind(lower(source.module, None, generics=generics, params={}), dict(self.sizes))
+        return bound(self)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -62,6 +54,17 @@ class ProgramText:
 
     def shrunk(self) -> ProgramText:
         return replace(self, sizes=self.small)
+
+
+def bound(operation: Operation) -> Program:
+    """The program of an operation, of concrete sizes."""
+    from tcomp.ir.tensor.binding import bind
+    from tcomp.lang import lower
+    from tcomp.source import read_source
+
+    source = read_source(operation.text)
+    program = lower(source.module, None, generics=source.signature.bind_generics({}), params={})
+    return bind(program, dict(operation.sizes))
 
 
 def _spec(tensor: Tensor, constant: bool) -> TensorSpec:

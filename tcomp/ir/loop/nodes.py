@@ -339,7 +339,18 @@ class Check:
     fault: int
 
 
-Stmt: TypeAlias = Declare | Assign | Store | If | For | Check
+@dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Asks for the cache line of buffer[index] in the cache of `level` (1 or 2), to be written where
+    `write`. It has no effect on values and cannot fail, wherever the address lies."""
+
+    buffer: Buffer
+    index: Int
+    level: int
+    write: bool = False
+
+
+Stmt: TypeAlias = Declare | Assign | Store | If | For | Check | Prefetch
 
 
 @dataclass(frozen=True, slots=True)
