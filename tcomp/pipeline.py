@@ -17,7 +17,7 @@ from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
-from tcomp.passes.derivation import Derivation, call_cost, chosen, derive
+from tcomp.passes.derivation import Derivation, call_cost, chosen, derive, least_cost
 from tcomp.runtime.artifact import Argument, Artifact
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def derived(
         program,
         seconds=seconds,
         cost=lambda p: call_cost(p, constants),
+        promise=lambda p: least_cost(p, constants),
         reassociate_floats=accuracy != "strict",
     )
     return chosen(found, accuracy)

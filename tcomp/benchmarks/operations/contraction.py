@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tcomp.benchmarks.operations.epilogue import NONE, Epilogue
-from tcomp.benchmarks.operations.tensor import Array, TensorSpec
+from tcomp.benchmarks.operations.tensor import Array, Sizes, TensorSpec
 from tcomp.ir import dtypes
 
 SMALL = 7  # the largest extent of a shrunk operation
@@ -69,6 +69,10 @@ class Contraction:
         (result,) = self.results
         declared = ", ".join(t.declaration for t in self.inputs)
         return f"def product({declared}) -> {result.declaration}:\n    C[{out}] = {value}\n"
+
+    @property
+    def sizes(self) -> Sizes:
+        return ()
 
     @property
     def multiply_adds(self) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tcomp.benchmarks.operations.epilogue import NONE, Epilogue
-from tcomp.benchmarks.operations.tensor import Array, TensorSpec
+from tcomp.benchmarks.operations.tensor import Array, Sizes, TensorSpec
 
 PLACES, TAPS = "zyx", "qrs"  # names of the spatial axes and of the window's, the last ones used
 
@@ -118,6 +118,10 @@ class Convolution:
         share, each = self.channels // self.groups, self.filters[1]
         channel = "c" if self.groups == 1 else f"o//{share}*{each} + c"
         return f"sum[c in 0:{each}, {window}]((I[n, {channel}, {at}] else 0) * F[o, c, {window}])"
+
+    @property
+    def sizes(self) -> Sizes:
+        return ()
 
     @property
     def multiply_adds(self) -> float:

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tcomp.benchmarks.operations.tensor import Array, TensorSpec
+from tcomp.benchmarks.operations.tensor import Array, Operation, Sizes, TensorSpec
 from tcomp.lazy import lazy
 
 if TYPE_CHECKING:
     from tcomp.ir.tensor.nodes import Program, Tensor
-
-Sizes = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,7 @@ class ProgramText:
     @lazy
     def program(self) -> Program:
         """Of concrete sizes."""
-        from tcomp.ir.tensor.binding import bind
-        from tcomp.lang import lower
-        from tcomp.source import read_source
-
-        source = read_source(self.text)
-        generics = source.signature.bind_generics({})
-        return bind(lower(source.module, None, generics=generics, params={}), dict(self.sizes))
+        return bound(self)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -55,13 +47,32 @@ class ProgramText:
         return sum(map(operations, self.program.definitions())) / 2
 
     def reference(self, arrays: Mapping[str, Array]) -> tuple[Array, ...]:
-        """By the reference interpreter: meant for shrunk sizes."""
-        from tcomp.ir.tensor.interpreter import interpret
+        """By the kernel of the program as written, in the strict accuracy class.
 
-        return interpret(self.program, arrays)
+        Tests compare that with the interpreter, which would take minutes at these sizes.
+        """
+        from tcomp.options import options_from
+        from tcomp.pipeline import build_as_written
+        from tcomp.specialise import kernel_from
+
+        options = options_from(tune="off", accuracy="strict")
+        kernel = kernel_from(build_as_written(self.program, options), options)
+        results = kernel(*(arrays[t.name] for t in self.inputs))
+        return results if isinstance(results, tuple) else (results,)
 
     def shrunk(self) -> ProgramText:
         return replace(self, sizes=self.small)
+
+
+def bound(operation: Operation) -> Program:
+    """The program of an operation, of concrete sizes."""
+    from tcomp.ir.tensor.binding import bind
+    from tcomp.lang import lower
+    from tcomp.source import read_source
+
+    source = read_source(operation.text)
+    program = lower(source.module, None, generics=source.signature.bind_generics({}), params={})
+    return bind(program, dict(operation.sizes))
 
 
 def _spec(tensor: Tensor, constant: bool) -> TensorSpec:

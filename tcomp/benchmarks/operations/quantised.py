@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tcomp.benchmarks.operations.tensor import Array, TensorSpec
+from tcomp.benchmarks.operations.tensor import Array, Sizes, TensorSpec
 
 ZERO_POINT = 8  # u4 weights mean q - 8
 
@@ -46,6 +46,10 @@ class BlockScaledProduct:
         )
 
     @property
+    def sizes(self) -> Sizes:
+        return ()
+
+    @property
     def multiply_adds(self) -> float:
         return float(self.m) * self.n * self.k
 
@@ -55,4 +59,4 @@ class BlockScaledProduct:
         return (arrays["X"].astype(np.float64) @ weights.T,)
 
     def shrunk(self) -> BlockScaledProduct:
-        return replace(self, m=min(self.m, 3), n=5, k=3 * self.block)
+        return replace(self, m=min(self.m, 3), n=16, k=3 * self.block)

@@ -12,6 +12,7 @@ import numpy as np
 from tcomp.ir import dtypes
 
 Array = np.ndarray[Any, Any]
+Sizes = tuple[tuple[str, int], ...]  # values of the size names of a program
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Operation(Protocol):
     @property
     def text(self) -> str:
         """The program in the language."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """What its size names stand for; none where shapes are written out."""
 
     @property
     def multiply_adds(self) -> float:

@@ -329,8 +329,9 @@ def truth(value: bool) -> Const:
 
 
 def _sub_index(index: Int, mapping: Substitution, done: Mapping[Expr, Expr]) -> Int:
-    values = {a: Int.of(Value(done[a.expr])) for a in index.leaves() if isinstance(a, Value)}
-    return index.sub({**values, **mapping})
+    leaves = index.leaves()
+    values = {a: Int.of(Value(done[a.expr])) for a in leaves if isinstance(a, Value)}
+    return index.sub({**values, **mapping} if values else mapping) if leaves else index
 
 
 def _index_children(indices: tuple[Int, ...]) -> tuple[Expr, ...]:
