@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, lcm, prod
 
+from tcomp.ir.loop.nodes import Op, postorder
+from tcomp.ops import OPS
 from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.tasks import RowPanels
@@ -22,6 +24,7 @@ _PARALLEL_COST = 100_000.0  # vector multiplications below which threads cost mo
 _SHARED_BYTES = 32 << 20  # of packed right that is kept for a whole call
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE = 16  # sums of a tile of dot products
+_LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
 _LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
 _STREAMED_ROWS = 8  # rows up to which a right from afar goes by once, a few of its rows at a time
 _SHORT_ROWS = (
@@ -40,6 +43,7 @@ class Blocking:
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
     `task_columns` is a whole number of runs and divides the columns. With `prefetch` tiles ask for memory
     before they need it: of a direct right so many inner positions ahead, of a shared one the next panel.
+    With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     """
 
     form: int
@@ -54,6 +58,7 @@ class Blocking:
     right: int
     parallel: int
     prefetch: int
+    staged: int
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
@@ -71,9 +76,9 @@ def choose(g: Geometry, threads: int) -> Blocking:
     unroll = 4 if g.inner >= 4 else 1
     width = vectors * lanes
     depth = _depth(g, width, left, right, unroll)
+    if depth == 8 and depth < g.inner and right == DIRECT:
+        vectors, unroll = min(vectors, 2), 8
     task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
-    if depth < g.inner and right == DIRECT:
-        vectors, unroll = (min(vectors, 2), 8) if depth == 8 else (vectors, unroll)
     return Blocking(
         OUTER,
         lanes,
@@ -87,7 +92,13 @@ def choose(g: Geometry, threads: int) -> Blocking:
         right,
         int(threads > 1),
         _prefetch(g, rows, vectors, right),
+        int(_epilogue_cost(g) > _LONG_EPILOGUE),
     )
+
+
+def _epilogue_cost(g: Geometry) -> float:
+    """The weight of the operations around the sum."""
+    return sum(OPS[n.op].cost for n in postorder(g.epilogue) if isinstance(n, Op))
 
 
 def _pays_threads(g: Geometry, step: float) -> bool:
@@ -209,9 +220,10 @@ def can_dot(g: Geometry) -> bool:
 
 
 def _choose_dots(g: Geometry, threads: int) -> Blocking:
-    """Few rows, all in one tile; columns shared out over threads."""
-    panels = RowPanels.of(g.rows.extent, _DOT_ROWS)
-    most = (g.scope.target.vector_registers - 1) // panels.tallest - 1
+    """Few rows, if registers suffice all in one tile; columns shared out over threads."""
+    registers = g.scope.target.vector_registers - 1
+    panels = RowPanels.of(g.rows.extent, min(_DOT_ROWS, registers // 2))
+    most = registers // panels.tallest - 1
     columns = max(1, min(_DOT_TILE // panels.tallest, 8, most, g.columns.extent))
     unroll = 2 if panels.tallest * columns <= 8 else 1
     parallel = threads > 1 and _pays_threads(g, g.rows.extent * g.columns.extent / g.lanes)
@@ -219,7 +231,7 @@ def _choose_dots(g: Geometry, threads: int) -> Blocking:
     task_columns = share * columns or g.columns.extent
     return Blocking(
         DOT, g.lanes, panels.tallest, columns, unroll, g.inner, panels.count, task_columns, DIRECT, DIRECT,
-        int(parallel), 0,
+        int(parallel), 0, 0,
     )  # fmt: skip
 
 

@@ -80,14 +80,23 @@ def _crowding(distance: int, count: int, way: int) -> int:
 
 def pack_left(g: Geometry, rows: int) -> float:
     """Packing rows of left over all of inner."""
-    each = PACK if g.left.step_inner() == 1 or g.left.runs_along_own() else PACK_TRANSPOSED
-    return rows * g.inner / g.lanes * (each + afar(g, g.rows.extent))
+    return copy_left(g, rows) + rows * g.inner / g.lanes * afar(g, g.rows.extent)
+
+
+def copy_left(g: Geometry, rows: int) -> float:
+    """Packing them from L2."""
+    return rows * g.inner / g.lanes * PACK
 
 
 def pack_right(g: Geometry, columns: int, lanes: int) -> float:
     """Packing columns of right over all of inner."""
-    each = PACK if g.right.runs_along_own() else PACK_TRANSPOSED
-    return columns * g.inner / lanes * (each + afar(g, g.columns.extent))
+    far = columns * g.inner / lanes * afar(g, g.columns.extent)
+    return copy_right(g, columns, lanes) + far
+
+
+def copy_right(g: Geometry, columns: int, lanes: int) -> float:
+    """Packing them from L2."""
+    return columns * g.inner / lanes * (PACK if g.right.runs_along_own() else PACK_TRANSPOSED)
 
 
 def read_left(g: Geometry, rows: int) -> float:
