@@ -11,6 +11,7 @@ from typing import Protocol
 from tcomp.ir.integer import Iter
 from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, postorder
 from tcomp.ops import OPS
+from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.estimate import cycles, extent, least_cycles
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
@@ -45,16 +46,8 @@ def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> flo
 
 
 def _total(program: Program, constants: frozenset[str], of: Callable[[Definition], float]) -> float:
-    decided = {t for t in program.inputs if t.name in constants}
-    total = 0.0
-    for definition in program.definitions():
-        if decided and definition.tensor not in program.results:
-            reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
-            if reads and reads <= decided:
-                decided.add(definition.tensor)
-                continue
-        total += of(definition)
-    return total
+    called = split_constants(program, constants)[1] if constants else program
+    return sum(of(definition) for definition in called.definitions())
 
 
 def operations(definition: Definition) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
 from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, everywhere
 
@@ -100,5 +101,6 @@ RULES: tuple[Rule, ...] = (
         everywhere(algebra.cancel_negation),
         reassociates=False,
     ),
+    *ALGEBRA_RULES,
     *INDEX_RULES,
 )
