@@ -6,6 +6,7 @@ A protocol, so that the pipeline can pass in a better judge: `passes` knows neit
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from tcomp.ir.integer import Iter
@@ -14,7 +15,7 @@ from tcomp.ops import OPS
 from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.estimate import cycles, extent, least_cycles
-from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
+from tcomp.passes.lift import is_product_sum, postorder_outside_reductions, split_products
 from tcomp.passes.scoping import free_iters
 
 
@@ -47,7 +48,14 @@ def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> flo
 
 def _total(program: Program, constants: frozenset[str], of: Callable[[Definition], float]) -> float:
     called = split_constants(program, constants)[1] if constants else program
+    if any(_products(definition) > 1 for definition in called.definitions()):
+        called = split_products(called)  # as planning does
     return sum(of(definition) for definition in called.definitions())
+
+
+@lru_cache(1 << 14)
+def _products(definition: Definition) -> int:
+    return sum(map(is_product_sum, postorder_outside_reductions(definition.body)))
 
 
 def operations(definition: Definition) -> float:

@@ -64,6 +64,10 @@ def _multiple(number: int, found: dict[int, int], factors: set[int]) -> int:
             return value * found[factor]
         if not rest and factor in factors:
             return value * factor
+        if not rest and factor + 1 in found:  # all but one of a product
+            return value * (found[factor + 1] - 1)
+        if not rest and factor + 1 in factors:
+            return value * factor
     for other, value in reversed(found.items()):
         factor, rest = divmod(number, other)
         inner = 0 if rest else _multiple(factor, found, factors)
@@ -73,10 +77,11 @@ def _multiple(number: int, found: dict[int, int], factors: set[int]) -> int:
 
 
 def _sum(number: int, found: dict[int, int]) -> int:
-    """The same for a sum of two."""
-    for other, value in found.items():
-        if number - other in found:
-            return value + found[number - other]
+    """The same for a sum of two, exact or but for 1 (the first and the last of two ranges that meet)."""
+    for distance in (0, 1, -1):
+        for other, value in found.items():
+            if number - distance - other in found:
+                return value + found[number - distance - other] + distance
     return 0
 
 
