@@ -65,9 +65,9 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "window sharing",
-        "Y[y] = sum[r](w[r] * sum[s](f(y + r, s)))",
+        "Y[y] = sum[r, s](w[r] * f(y + r, s))",
         "T[t] = sum[s](f(t, s)); Y[y] = sum[r](w[r] * T[y + r])",
-        "the inner reduction sees y and r as y + r alone; any semiring",
+        "f sees y and r as y + r alone; any semiring",
         "separable filters",
         on_definitions(windows.share_windows),
     ),

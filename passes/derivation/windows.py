@@ -25,6 +25,7 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.passes.derivation.algebra import multiply
 from tcomp.passes.derivation.index.reindex import depends_on_data, fresh
 from tcomp.passes.derivation.rule import replaced
+from tcomp.passes.inline import zero
 from tcomp.passes.lift import postorder_outside_reductions
 from tcomp.passes.scoping import free_iters, fresh_name
 from tcomp.passes.semiring import semiring_of
@@ -33,14 +34,33 @@ LONG = 8  # taps from which on a window is worth splitting
 
 
 def share_windows(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
-    """Y[y] = sum[r](w[r] * sum[s](f(y + r, s)))  =  T[t] = sum[s](f(t, s)); Y[y] = sum[r](w[r] * T[y + r])."""
+    """Y[y] = sum[r, s](w[r] * f(y + r, s))  =  T[t] = sum[s](f(t, s)); Y[y] = sum[r](w[r] * T[y + r])."""
     for outer in postorder_outside_reductions(definition.body):
         if not isinstance(outer, Reduce) or depends_on_data(outer):
             continue
-        inner = [n for n in postorder_outside_reductions(outer.body) if isinstance(n, Reduce)]
-        for node in inner:
-            for it in outer.iters:
-                yield from _shared(definition, node, it, 1, taken)
+        for it in outer.iters:
+            for nested in (outer, _nested(outer, it)):
+                inner = postorder_outside_reductions(nested.body) if nested is not None else []
+                for node in inner:
+                    if isinstance(node, Reduce):
+                        body = replaced(definition.body, outer, nested or outer)
+                        whole = Definition(definition.tensor, definition.iters, body)
+                        yield from _shared(whole, node, it, 1, taken)
+
+
+def _nested(node: Reduce, it: Iter) -> Reduce | None:
+    """sum[r, s](w(r) * f(r, s)) = sum[r](w(r) * sum[s](f(r, s))) for the iterator r."""
+    semiring = semiring_of(node)
+    rest = tuple(other for other in node.iters if other is not it)
+    if semiring is None or not rest:
+        return None
+    factors = semiring.factors(node.body)
+    inside = [f for f in factors if free_iters(f) & set(rest)]
+    outside = [f for f in factors if not free_iters(f) & set(rest)]
+    if not inside:
+        return None
+    inner = Reduce(node.op, rest, semiring.multiply(inside))
+    return Reduce(node.op, (it,), semiring.multiply([*outside, inner]))
 
 
 def split_window(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
@@ -134,8 +154,12 @@ def _separated(
     definition: Definition, node: Apply, taken: set[str]
 ) -> tuple[Definition, ...] | None:
     taps = _taps(node, Fraction(1))
-    if taps is None or len(taps) < 4 or len({(r.tensor, r.otherwise) for _, r in taps}) > 1:
+    if taps is None or len(taps) < 4 or len({r.tensor for _, r in taps}) > 1:
         return None
+    guards = {r.otherwise for _, r in taps} - {None}  # what is provably inside has lost its guard
+    if guards - {zero(node)}:
+        return None
+    guard = zero(node) if guards else None
     first = taps[0][1]
     moves = [
         [i - j for i, j in zip(r.index, first.index, strict=True)] for _, r in taps
@@ -168,7 +192,7 @@ def _separated(
                 Read(
                     first.tensor,
                     tuple(i + c if n == column else i for n, i in enumerate(index)),
-                    first.otherwise,
+                    guard,
                 ),
             )
             for c, w in across.items()
