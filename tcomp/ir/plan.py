@@ -28,12 +28,13 @@ class Group:
 
     Every shared iterator is (the same object as) an iterator of each member. A tensor in `scratch` is
     read only inside the group, at the shared point where it was made: it needs storage only for its
-    remaining axes.
+    remaining axes. `constants` are tensors that members read and whose values are bound before any call.
     """
 
     members: tuple[Definition, ...]
     shared: tuple[Shared, ...] = ()
     scratch: frozenset[Tensor] = frozenset()
+    constants: frozenset[Tensor] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

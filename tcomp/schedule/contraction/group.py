@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from tcomp.diagnostics import InternalError
 from tcomp.ir.loop.nodes import Space, Stmt
 from tcomp.ir.plan import Group
-from tcomp.ir.tensor.nodes import Read, postorder
+from tcomp.ir.tensor.nodes import Read, Tensor, postorder
 from tcomp.schedule.contraction.blocking import DOT, Blocking, choose, prefers_dots
 from tcomp.schedule.contraction.dimensions import Scope
 from tcomp.schedule.contraction.dot_product import DotProductNest
@@ -16,6 +16,15 @@ from tcomp.schedule.contraction.geometry import Geometry, survey
 from tcomp.schedule.contraction.match import Contraction, match
 from tcomp.schedule.contraction.nest import TaskNest
 from tcomp.schedule.contraction.outer_product import OuterProductNest
+from tcomp.schedule.contraction.price import outer_products
+from tcomp.schedule.contraction.window.decisions import (
+    CHANNELS,
+    PIXELS,
+    WindowBlocking,
+    candidates,
+)
+from tcomp.schedule.contraction.window.frame import Frame, frames
+from tcomp.schedule.contraction.window.nest import WindowNest
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.naming import Names
 from tcomp.schedule.storage import Storage, dense
@@ -53,27 +62,43 @@ def worthwhile(contraction: Contraction) -> bool:
     return right.is_plain() and right.is_affine_along(right.own) and right.step_own() == 1
 
 
-def analytical_trace(contraction: Contraction, target: Target, threads: int) -> Trace:
+def analytical_trace(
+    contraction: Contraction,
+    target: Target,
+    threads: int,
+    constants: frozenset[Tensor] = frozenset(),
+) -> Trace:
     """A good schedule, found without measuring."""
-    return to_trace(choose(survey_dense(contraction, target), threads))
+    geometry = survey_dense(contraction, target, constants)
+    plain = choose(geometry, threads)
+    if plain.form == DOT:
+        return to_trace(plain)
+    price = outer_products(geometry, plain, threads)
+    windows = candidates(frames(contraction, geometry.scope), threads)
+    best, window = min(windows, key=lambda c: c[0], default=(price, None))
+    return to_trace(plain if window is None or best >= price else window)
 
 
-def to_trace(blocking: Blocking) -> Trace:
+def to_trace(blocking: Blocking | WindowBlocking) -> Trace:
     """A blocking's decisions, in their order."""
     return trace(KIND, asdict(blocking).items())
 
 
-def from_trace(decided: Trace) -> Blocking:
+def from_trace(decided: Trace) -> Blocking | WindowBlocking:
     """The blocking that a trace holds. Raises KeyError where a decision is missing."""
-    return Blocking(*(decided[f.name] for f in fields(Blocking)))
+    of = WindowBlocking if decided["form"] in (PIXELS, CHANNELS) else Blocking
+    return of(*(decided[f.name] for f in fields(of)))
 
 
-def survey_dense(contraction: Contraction, target: Target) -> Geometry:
+def survey_dense(
+    contraction: Contraction, target: Target, constants: frozenset[Tensor] = frozenset()
+) -> Geometry:
     """The contraction with all of its tensors dense."""
     definition = contraction.definition
     tensors = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
     storage = {t: dense(t, Space.ARGUMENT) for t in (*tensors, definition.tensor)}
-    return survey(contraction, Scope(storage, Faults(), Names(), target))
+    scope = Scope(storage, Faults(), Names(), target, constants=constants)
+    return survey(contraction, scope)
 
 
 def lower_contraction(
@@ -87,8 +112,18 @@ def lower_contraction(
     if contraction is None:
         raise InternalError("a contraction's trace for what is none", code="TC099")
     blocking = from_trace(decided)
-    geometry = survey(contraction, Scope(storage, faults, names, target))
-    return nest_of(geometry, blocking).statements()
+    scope = Scope(storage, faults, names, target)
+    if isinstance(blocking, WindowBlocking):
+        return WindowNest(frame_of(contraction, scope, blocking), blocking).statements()
+    return nest_of(survey(contraction, scope), blocking).statements()
+
+
+def frame_of(contraction: Contraction, scope: Scope, blocking: WindowBlocking) -> Frame:
+    """The frame that a blocking was made for. Raises KeyError where there is none of its number."""
+    found = frames(contraction, scope)
+    if not 0 <= blocking.frame < len(found):
+        raise KeyError("frame")
+    return found[blocking.frame]
 
 
 def nest_of(geometry: Geometry, blocking: Blocking) -> TaskNest:
