@@ -58,6 +58,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.factor_out),
+        keeps_loops=True,
     ),
     Rule(
         "sum splitting",
@@ -74,6 +75,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.distribute),
+        keeps_loops=True,
     ),
     Rule(
         "unused iterator",
@@ -99,6 +101,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         "ring axiom",
         everywhere(algebra.cancel_negation),
+        keeps_loops=True,
         reassociates=False,
     ),
     *ALGEBRA_RULES,

@@ -54,7 +54,7 @@ TUCKER = """def f(G: f32[R, R, R], A: f32[N, R], B: f32[N, R], C: f32[N, R]) -> 
 
 
 def search(text: str, accuracy: str = "standard", constants: str = "", **sizes: int) -> Derivation:
-    return derived(written(text, **sizes), accuracy, frozenset(constants.split()), seconds=3.0)
+    return derived(written(text, **sizes), accuracy, frozenset(constants.split()), seconds=1.0)
 
 
 def work(program: Program) -> float:
