@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcomp.passes.derivation import linear, prefix, windows
+from tcomp.passes.derivation import linear, prefix, softmax, windows
 from tcomp.passes.derivation.index.reindex import on_definitions
 from tcomp.passes.derivation.rule import Rule, everywhere
 
@@ -97,5 +97,14 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "f does not mention i; any semiring",
         "G. Blelloch, Prefix sums and their applications, 1990",
         prefix.scan_prefixes,
+    ),
+    Rule(
+        "online softmax",
+        "m[x] = max[t](L[x, t]); E[x, t] = exp(L[x, t] - m[x]); S[x] = sum[t](E[x, t] * g(t))",
+        "scan[b]: a running maximum n[b, x], and a[b, x] = (a[b-1, x] else 0) * exp(n[b-1, x] - n[b, x]) + "
+        "sum[i](exp(L[x, B*b + i] - n[b, x]) * g(B*b + i)); S[x] = a[last, x]",
+        "E is read by sums over t alone, whose other factors do not depend on E",
+        "M. Milakov, N. Gimelshein, arXiv 1805.02867",
+        softmax.one_pass,
     ),
 )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tcomp.ir.tensor.nodes import Apply, Program, Reduce, Scan, postorder
-from tcomp.passes.derivation import Derivation
+from tcomp.passes.accuracy import measure
+from tcomp.passes.derivation import RULES, Derivation
 from tcomp.passes.derivation.cost import operations
+from tcomp.passes.derivation.normal import normal_form
+from tcomp.passes.verification import verify_equal
 from tcomp.pipeline import derived
 from tests.unit.programs import written
 
@@ -50,6 +55,15 @@ MONARCH = """def f(L: f32[B, B, B], R: f32[B, B, B], x: f32[B, B]) -> y: f32[B, 
 """
 TUCKER = """def f(G: f32[R, R, R], A: f32[N, R], B: f32[N, R], C: f32[N, R]) -> Y: f32[N, N, N]:
     Y[i, j, k] = sum[a, b, c](G[a, b, c] * A[i, a] * B[j, b] * C[k, c])
+"""
+
+
+ATTENTION = """def f(Q: f32[S, D], K: f32[T, D], V: f32[T, D]) -> O: f32[S, D]:
+    L[s, t] = sum[d](Q[s, d] * K[t, d]) * 0.125
+    m[s] = max[t](L[s, t])
+    E[s, t] = exp(L[s, t] - m[s])
+    P[s, t] = E[s, t] / sum[u](E[s, u])
+    O[s, d] = sum[t](P[s, t] * V[t, d])
 """
 
 
@@ -186,3 +200,17 @@ def test_nothing_moves_through_a_function() -> None:
     nodes = [n for d in found.program.definitions() for n in postorder(d.body)]
     assert sum(isinstance(n, Apply) and n.op == "abs" for n in nodes) >= 1
     assert any(isinstance(n, Reduce) for n in nodes) and gain(found) < 1.1
+
+
+def test_attention_in_one_pass() -> None:
+    """By two rules; whether it is chosen, the cost decides."""
+    source = program = normal_form(written(ATTENTION, S=200, T=256, D=32))
+    for name in ("division pull-out", "online softmax"):
+        (rule,) = (r for r in RULES if r.name == name)
+        program = normal_form(next(p for _, p in rule.apply(program)))
+    largest = max(math.prod(int(n) for n in d.tensor.shape[1:]) for d in program.definitions())
+    assert any(isinstance(s, Scan) for s in program.body)
+    assert largest <= 200 * 64  # what a step keeps: no 200 x 256 tensor
+    assert verify_equal(source, program).equal
+    measured = measure(source, program)
+    assert measured is not None and measured.bound == "standard"

@@ -122,6 +122,14 @@ CASES: dict[str, tuple[str, ...]] = {
         "    y[i, j] = (X[i, j] else 0) + 2*(X[i, j+1] else 0) - {c}*((X[i+1, j] else 0)"
         " + 2*(X[i+1, j+1] else 0))\n",
     ),
+    "online softmax": (
+        "def f(L: f64[M, {c}*K], V: f64[{c}*K, N]) -> y: f64[M, N]:\n"
+        "    m[i] = max[t](L[i, t])\n    E[i, t] = exp(L[i, t] - m[i])\n    s[i] = sum[t](E[i, t])\n"
+        "    y[i, j] = sum[t](E[i, t] * V[t, j]) / s[i]\n",
+        "def f(L: f64[K, M], ok: bool[K, M]) -> y: f64[M]:\n"
+        "    X[t, i] = where(ok[t, i], L[t, i], -inf)\n    m[i] = max[t](X[t, i])\n"
+        "    E[t, i] = exp(X[t, i] - m[i])\n    y[i] = sum[t](E[t, i]) + m[i]\n",
+    ),
     "prefix scan": (
         "def f(X: {t}[M, N]) -> y: {t}[M, N]:\n    y[i, n] = sum[j in 0:N](where(j <= n, X[i, j], 0))\n",
         "def f(X: f32[N, M]) -> y: f32[N, M]:\n"
@@ -225,6 +233,22 @@ REFUSED = {
         "factoring",
         "def f(X: f32[5], V: f32[5], Z: f32[5], W: f32[5]) -> y: f32[5]:\n"
         "    y[i] = X[i] * V[i] + Z[i] * W[i]\n",
+    ),
+    "exponentials that are read otherwise are needed": (
+        "online softmax",
+        "def f(L: f32[4, 8]) -> (y: f32[4], E: f32[4, 8]):\n    m[i] = max[t](L[i, t])\n"
+        "    E[i, t] = exp(L[i, t] - m[i])\n    y[i] = sum[t](E[i, t])\n",
+    ),
+    "a shift by something else is no softmax": (
+        "online softmax",
+        "def f(L: f32[4, 8]) -> y: f32[4]:\n    m[i] = min[t](L[i, t])\n"
+        "    E[i, t] = exp(L[i, t] - m[i])\n    y[i] = sum[t](E[i, t])\n",
+    ),
+    "a sum inside that needs the whole sum stays": (
+        "online softmax",
+        "def f(L: f32[4, 8], V: f32[8]) -> y: f32[4]:\n    m[i] = max[t](L[i, t])\n"
+        "    E[i, t] = exp(L[i, t] - m[i])\n    s[i] = sum[t](E[i, t])\n"
+        "    y[i] = sum[t](E[i, t] * (V[t] / s[i]))\n",
     ),
     "exponentials of other bases stay": (
         "exponentials",
