@@ -130,7 +130,7 @@ def can_prefetch(g: Geometry, right: int) -> bool:
 
 def _left(g: Geometry, tile_rows: int) -> int:
     """Left as it lies, if it is a plain load and its lines do not collide."""
-    if not g.left.is_plain() or not g.left.is_affine_along(g.rows):
+    if not g.left.is_plain():
         return PRIVATE
     few = g.rows.extent <= tile_rows and g.columns.extent <= 8 * g.lanes
     collides = cost.collides(g.left, tile_rows, g.inner, g.scope.target)
