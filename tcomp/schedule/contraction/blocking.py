@@ -103,8 +103,9 @@ def _epilogue_cost(g: Geometry) -> float:
 
 def _pays_threads(g: Geometry, step: float) -> bool:
     """Whether the whole takes long enough; `step` is what one position of inner costs."""
-    read = cost.afar(g, g.columns.extent) * g.columns.extent / g.lanes
-    whole = (step + read) * g.inner * g.batch.extent * g.spread.extent
+    times = g.batch.extent * g.spread.extent
+    read = cost.afar(g, g.columns.extent * times) * g.columns.extent / g.lanes
+    whole = (step + read) * g.inner * times
     return whole >= _PARALLEL_COST
 
 
