@@ -142,7 +142,6 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         and _divides_columns(g, b)
         and _divides_inner(g, b)
         and _fits_l2(g, b, panels)
-        and (b.left == PRIVATE or g.left.is_affine_along(g.rows))
     )
 
 
