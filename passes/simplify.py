@@ -7,6 +7,7 @@ zero included.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from tcomp.ir.dtypes import DType, f32, i64
 from tcomp.ir.integer import Int, Iter, Value
@@ -54,6 +55,7 @@ def simplify_expression(expr: Expr) -> Expr:
     return rewrite(expr, _rule)
 
 
+@lru_cache(1 << 12)
 def _definition(definition: Definition, keep: frozenset[Iter]) -> Definition:
     units = {it: it.lo for it in definition.iters if it not in keep and _is_unit(it)}
     return Definition(

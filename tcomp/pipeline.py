@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,8 +17,7 @@ from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
-from tcomp.passes.derivation import Derivation, call_cost, derive
-from tcomp.passes.verification import verify_equal
+from tcomp.passes.derivation import Derivation, call_cost, chosen, derive, least_cost
 from tcomp.runtime.artifact import Argument, Artifact
 
 if TYPE_CHECKING:
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from tcomp.target import Target
 
 DERIVE_SECONDS = 0.2  # of every compilation; `tcomp derive --seconds` searches longer
-
-logger = logging.getLogger("tcomp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ def derived(
     constants: frozenset[str] = frozenset(),
     seconds: float = DERIVE_SECONDS,
 ) -> Derivation:
-    """The cheapest equal program, proven equal; the program itself where the proof fails.
+    """The cheapest equal program that is proven equal and accurate enough; else the program itself.
 
     What depends on `constants` alone costs nothing: it is computed once.
     """
@@ -111,14 +107,10 @@ def derived(
         program,
         seconds=seconds,
         cost=lambda p: call_cost(p, constants),
+        promise=lambda p: least_cost(p, constants),
         reassociate_floats=accuracy != "strict",
     )
-    if found.steps:
-        verdict = verify_equal(program, found.program)
-        if not verdict.equal:
-            logger.info("a derivation was not used: %s", verdict.reason)
-            return found.without_steps()
-    return found
+    return chosen(found, accuracy)
 
 
 def compile_stages(stages: Stages) -> Artifact:

@@ -5,22 +5,16 @@ A protocol, so that the pipeline can pass in a better judge: `passes` knows neit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from tcomp.ir.integer import Iter
 from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, postorder
 from tcomp.ops import OPS
-from tcomp.passes.group import has_reuse
+from tcomp.passes.contraction_order import contraction_order
+from tcomp.passes.derivation.estimate import cycles, extent, least_cycles
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
 from tcomp.passes.scoping import free_iters
-
-# Operations a cycle of one core, as orders of magnitude: a register-tiled product sum, other arithmetic.
-CONTRACTION_RATE = 32.0
-SCALAR_RATE = 8.0
-BYTES_A_CYCLE = 6.0
-START = (
-    200.0  # cycles to begin a loop nest: keeps programs of fewer definitions ahead of equal ones
-)
 
 
 class Cost(Protocol):
@@ -31,28 +25,36 @@ class Cost(Protocol):
 
 def arithmetic_cost(program: Program) -> float:
     """Estimated cycles of one core for a program, each definition its own loop nest."""
-    return sum(definition_cost(d) for d in program.definitions())
+    return call_cost(program, frozenset())
 
 
 def call_cost(program: Program, constants: frozenset[str]) -> float:
     """`arithmetic_cost` of what every call computes: what constants alone decide is free."""
-    if not constants:
-        return arithmetic_cost(program)
+    return _total(program, constants, cycles)
+
+
+def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> float:
+    """What a program may come to by ordering its sums and making its products regular."""
+    ordered = contraction_order(program)
+    least = _total(program, constants, least_cycles)
+    return (
+        least
+        if ordered.body == program.body
+        else min(least, _total(ordered, constants, least_cycles))
+    )
+
+
+def _total(program: Program, constants: frozenset[str], of: Callable[[Definition], float]) -> float:
     decided = {t for t in program.inputs if t.name in constants}
     total = 0.0
     for definition in program.definitions():
-        reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
-        if reads and reads <= decided and definition.tensor not in program.results:
-            decided.add(definition.tensor)
-        else:
-            total += definition_cost(definition)
+        if decided and definition.tensor not in program.results:
+            reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+            if reads and reads <= decided:
+                decided.add(definition.tensor)
+                continue
+        total += of(definition)
     return total
-
-
-def definition_cost(definition: Definition) -> float:
-    """Estimated cycles of one definition."""
-    rate = CONTRACTION_RATE if has_reuse(definition) else SCALAR_RATE
-    return START + operations(definition) / rate + traffic(definition) / BYTES_A_CYCLE
 
 
 def operations(definition: Definition) -> float:
@@ -71,14 +73,6 @@ def traffic(definition: Definition) -> float:
         for axis in tensor.shape:
             size *= axis.constant
         total += size * tensor.dtype.bytes
-    return total
-
-
-def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
-    """Points of a range product."""
-    total = 1.0
-    for it in iters:
-        total *= it.extent.constant
     return total
 
 

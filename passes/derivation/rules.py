@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, everywhere
 
 _SPORES = "SPORES (Wang et al., VLDB 2020), table 1"
@@ -99,4 +100,5 @@ RULES: tuple[Rule, ...] = (
         everywhere(algebra.cancel_negation),
         reassociates=False,
     ),
+    *INDEX_RULES,
 )

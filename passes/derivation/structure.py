@@ -86,6 +86,9 @@ def reassociate(program: Program) -> Iterator[tuple[str, Program]]:
 
 def share_equal(program: Program) -> Program:
     """Definitions that are equal but for the names of iterators become one."""
+    shapes = [(d.tensor.dtype, d.tensor.axes) for d in program.definitions()]
+    if len(set(shapes)) == len(shapes):
+        return program
     known: dict[tuple[object, ...], Tensor] = {}
     renamed: dict[Tensor, Tensor] = {}
     body: list[Statement] = []

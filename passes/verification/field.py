@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from tcomp.ir.dtypes import DType
+from tcomp.ir.dtypes import DType, f64
 from tcomp.ir.tensor.interpreter import Array, Interpreter
 from tcomp.ir.tensor.nodes import Apply, Reduce
 from tcomp.ops import OPS, TypeRule
 
 PRIME = (1 << 31) - 1
+SMALL_DENOMINATOR = 1 << 10
 
 
 class FieldInterpreter(Interpreter):
@@ -31,7 +32,7 @@ class FieldInterpreter(Interpreter):
     def constant(self, value: float | int | bool, dtype: DType, rank: int) -> Array:
         if not dtype.is_float:
             return super().constant(value, dtype, rank)
-        return np.full((1,) * rank, residue(value), np.int64)
+        return np.full((1,) * rank, residue(value, dtype), np.int64)
 
     def convert(self, values: Array, source: DType, target: DType) -> Array:
         if source.is_float and target.is_float:
@@ -92,13 +93,20 @@ class FieldInterpreter(Interpreter):
         return super().combine(node, earlier, later)
 
 
-def residue(value: float) -> int:
-    """A float, which is a binary fraction, as a residue; infinities and NaN become fixed ones."""
+def residue(value: float, dtype: DType = f64) -> int:
+    """A float as a residue; infinities and NaN become fixed ones.
+
+    A float is a binary fraction, but one that a quotient of small integers rounds to means that
+    quotient: the 1/6 of a Winograd transform times 6 is 1.
+    """
     if value != value:
         return 1_234_567_891
     if value in (float("inf"), float("-inf")):
         return PRIME - 1 if value > 0 else 0  # the ends of the order that max and min see
     fraction = Fraction(value)
+    quotient = fraction.limit_denominator(SMALL_DENOMINATOR)
+    if abs(quotient - fraction) * 2 ** (52 if dtype is f64 else 23) <= abs(fraction):
+        fraction = quotient
     return fraction.numerator * pow(fraction.denominator, -1, PRIME) % PRIME
 
 

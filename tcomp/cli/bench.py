@@ -12,8 +12,8 @@ from tcomp.cli.failures import CheckFailed
 from tcomp.cli.options import collect, json_option, program_options, seed_option
 
 if TYPE_CHECKING:
+    from tcomp.benchmarks.timing import Timing
     from tcomp.cli.program import Prepared
-    from tcomp.cli.timing import Timing
 
 
 @click.command("bench")
@@ -63,7 +63,7 @@ def command(
       tcomp bench examples/softmax.tc
       tcomp bench examples/*.tc --threads 1 --seconds 1
     """
-    from tcomp.cli.timing import limit_threads
+    from tcomp.benchmarks.timing import limit_threads
     from tcomp.runtime.threads import default_threads
 
     keywords["threads"] = keywords["threads"] or default_threads()
@@ -82,10 +82,10 @@ def command(
 
 def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> dict[str, Any]:
     """Times one program; everything that the command tells about it."""
-    from tcomp.cli.limits import Limits
+    from tcomp.benchmarks.limits import Limits
+    from tcomp.benchmarks.timing import Contender, interleave
     from tcomp.cli.program import prepare
     from tcomp.cli.run import check_facts
-    from tcomp.cli.timing import Contender, interleave
 
     prepared = prepare(options)
     arrays = prepared.draw(seed)
@@ -127,7 +127,7 @@ def _numpy(
     """NumPy as a contender, its code and how well it agrees; none where it has no form."""
     import numpy as np
 
-    from tcomp.cli.timing import Contender
+    from tcomp.benchmarks.timing import Contender
     from tcomp.interop.numpy_peer import PeerUnavailable, translate
     from tcomp.ir.tensor.sampling import logical
 

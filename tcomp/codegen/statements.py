@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tcomp.codegen.function import FunctionEmitter
 from tcomp.codegen.integers import scaled
-from tcomp.codegen.memory import emit_store
+from tcomp.codegen.memory import emit_prefetch, emit_store
 from tcomp.codegen.ssa import FunctionBuilder, Scope, ScopeKind, Ssa
 from tcomp.ir.loop.nodes import (
     Assign,
@@ -16,6 +16,7 @@ from tcomp.ir.loop.nodes import (
     Expr,
     For,
     If,
+    Prefetch,
     Stmt,
     Store,
 )
@@ -44,6 +45,8 @@ def emit_block(
                 left.discard(local.name)
             case Store():
                 emit_store(emitter, stmt)
+            case Prefetch():
+                emit_prefetch(emitter, stmt)
             case If():
                 _emit_if(emitter, stmt)
             case For(parallel=True):

@@ -16,6 +16,7 @@ from tcomp.ir.loop.nodes import (
     Gather,
     If,
     Load,
+    Prefetch,
     Stmt,
     Store,
     postorder,
@@ -40,6 +41,8 @@ def _map(stmt: Stmt, on_expr: OnExpr, on_int: OnInt) -> Stmt:
         case Store(buffer, index, value, stride, mask):
             hidden = None if mask is None else on_expr(mask)
             return Store(buffer, on_int(index), on_expr(value), stride, hidden)
+        case Prefetch(buffer, index, level, write):
+            return Prefetch(buffer, on_int(index), level, write)
         case If(condition, then, otherwise):
             branches = (map_block(b, on_expr, on_int) for b in (then, otherwise))
             return If(on_expr(condition), *branches)
@@ -88,6 +91,6 @@ def buffers_of(block: Sequence[Stmt]) -> tuple[Buffer, ...]:
         if isinstance(node, Load | Gather):
             found[node.buffer] = None
     for stmt in statements(block):
-        if isinstance(stmt, Store):
+        if isinstance(stmt, Store | Prefetch):
             found[stmt.buffer] = None
     return tuple(sorted(found, key=lambda b: b.name))

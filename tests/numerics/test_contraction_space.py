@@ -7,9 +7,11 @@ import random
 import pytest
 
 from tcomp import schedule
+from tcomp.ir.dtypes import f64, i8, i32
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Program
 from tcomp.schedule.contraction import KIND
+from tcomp.target import Target
 from tests.numerics.contractions import (
     contraction,
     contraction_reference,
@@ -18,8 +20,10 @@ from tests.numerics.contractions import (
     matmul,
     matmul_reference,
 )
-from tests.numerics.test_contractions import NEON, check
+from tests.numerics.test_contractions import NEON, WIDE, check
 from tests.unit.programs import random_inputs
+
+AVX2 = Target("x86_64-unknown-linux-gnu", "", "", 256, 16, True, 32768, 1 << 19, 1 << 25, 2)
 
 PROGRAMS = {
     "matmul": matmul(11, 21, 26),
@@ -61,3 +65,28 @@ def test_neighbours_differ_and_are_many(name: str) -> None:
     near = list(space.neighbours(space.first))
     assert len(near) == len(set(near)) >= 5
     assert space.first not in near
+
+
+ANALYTICAL = {
+    **PROGRAMS,
+    "large": matmul(1024, 1024, 1024),
+    "large, left by columns": matmul(2048, 2048, 2048, True, False),
+    "odd": matmul(1021, 509, 769, True, True),
+    "one row": matmul(1, 4096, 4096),
+    "one row, right by columns": matmul(1, 1000, 1024, False, True),
+    "few rows, wide": matmul(16, 4096, 1024),
+    "long inner": matmul(64, 64, 16384),
+    "short inner": matmul(64, 4096, 3),
+    "one column": matmul(512, 1, 512),
+    "integers": matmul(256, 256, 256, dtype=i8, sums=i32),
+    "doubles": matmul(700, 300, 500, dtype=f64, sums=f64),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 16])
+@pytest.mark.parametrize("name", ANALYTICAL)
+def test_analytical_schedules_are_legal(name: str, threads: int) -> None:
+    group = Group(tuple(ANALYTICAL[name].definitions()))
+    for target in (NEON, WIDE, AVX2):
+        space = schedule.space(group, target, threads)
+        assert space.allows(space.first), space.first

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from tcomp import schedule
-from tcomp.ir.dtypes import f32
-from tcomp.ir.integer import Int
 from tcomp.ir.plan import Group, Plan
-from tcomp.ir.tensor.nodes import Const, Definition, Program, Read
+from tcomp.ir.tensor.nodes import Program
 from tcomp.schedule.contraction import match
 from tcomp.schedule.contraction.group import survey_dense, to_trace
 from tcomp.schedule.contraction.window.decisions import WindowBlocking, candidates, is_legal
@@ -23,7 +21,7 @@ from tests.guarded import guarded, requires_guards
 from tests.numerics.contractions import CONVOLUTIONS, convolution, convolution_reference
 from tests.numerics.test_contractions import NEON, WIDE, check
 from tests.numerics.test_contractions_compiled import targets
-from tests.unit.programs import apply, iterator, program, random_inputs, read, tensor, total
+from tests.unit.programs import random_inputs
 
 WINDOWS = [
     *CONVOLUTIONS,

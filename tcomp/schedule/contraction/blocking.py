@@ -22,6 +22,7 @@ _PARALLEL_COST = 100_000.0  # vector multiplications below which threads cost mo
 _SHARED_BYTES = 32 << 20  # of packed right that is kept for a whole call
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE = 16  # sums of a tile of dot products
+_LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
 _DIRECT_ROWS = 32  # rows up to which a right from afar is not worth packing
 
 
@@ -33,7 +34,8 @@ class Blocking:
     (of the form OUTER) or columns (of the form DOT). A task makes `task_panels` panels of rows times
     `task_columns` columns, `depth` positions of inner at a time, `unroll` of them unrolled.
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
-    `task_columns` is a whole number of runs and divides the columns.
+    `task_columns` is a whole number of runs and divides the columns. With `prefetch` tiles ask for memory
+    before they need it: of a direct right so many inner positions ahead, of a shared one the next panel.
     """
 
     form: int
@@ -47,6 +49,7 @@ class Blocking:
     left: int
     right: int
     parallel: int
+    prefetch: int
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
@@ -81,7 +84,23 @@ def choose(g: Geometry, threads: int) -> Blocking:
         left,
         right,
         int(threads > 1),
+        _prefetch(g, rows, vectors, right),
     )
+
+
+def _prefetch(g: Geometry, rows: int, vectors: int, right: int) -> int:
+    """Whether right comes from beyond L2, then into it in time."""
+    size = g.inner * g.columns.extent * g.dtype.bytes
+    if not can_prefetch(g, right) or size <= g.scope.target.l2 // 2:
+        return 0
+    return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
+
+
+def can_prefetch(g: Geometry, right: int) -> bool:
+    """Whether it is known where the vectors lie that tiles read later."""
+    if right == DIRECT:
+        return g.right.is_plain() and len(g.contraction.inner) == 1
+    return right == SHARED
 
 
 def _left(g: Geometry, tile_rows: int) -> int:
@@ -175,7 +194,7 @@ def _choose_dots(g: Geometry, threads: int) -> Blocking:
     task_columns = share * columns or g.columns.extent
     return Blocking(
         DOT, g.lanes, panels.tallest, columns, unroll, g.inner, panels.count, task_columns, DIRECT, DIRECT,
-        int(parallel),
+        int(parallel), 0,
     )  # fmt: skip
 
 

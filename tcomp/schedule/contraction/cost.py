@@ -14,6 +14,7 @@ _LINE, _PAGE = 64, 4096
 PACK = 2.0  # a vector loaded and stored
 PACK_TRANSPOSED = 5.0  # and exchanged with others on the way
 _TALLEST = 16
+FAR = 10.0  # more for a vector from beyond L2: 64 bytes at 10 to 20 GB/s
 TASK = 200.0  # starting a task
 
 
@@ -76,9 +77,15 @@ def _crowding(distance: int, count: int) -> int:
 
 def pack_left(g: Geometry, rows: int) -> float:
     """Packing rows of left over all of inner."""
-    return rows * g.inner / g.lanes * PACK
+    each = PACK if g.left.step_inner() == 1 or g.left.runs_along_own() else PACK_TRANSPOSED
+    return rows * g.inner / g.lanes * (each + _afar(g, g.rows.extent))
 
 
 def pack_right(g: Geometry, columns: int, lanes: int) -> float:
     """Packing columns of right over all of inner."""
-    return columns * g.inner / lanes * (PACK if g.right.runs_along_own() else PACK_TRANSPOSED)
+    each = PACK if g.right.runs_along_own() else PACK_TRANSPOSED
+    return columns * g.inner / lanes * (each + _afar(g, g.columns.extent))
+
+
+def _afar(g: Geometry, own: int) -> float:
+    return FAR if own * g.inner * g.dtype.bytes > g.scope.target.l2 // 2 else 0.0

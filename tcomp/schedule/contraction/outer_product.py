@@ -11,7 +11,7 @@ from math import prod
 
 from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int
-from tcomp.ir.loop.nodes import Const, Expr, If, IntValue, Load, Op, Stmt, Store
+from tcomp.ir.loop.nodes import Const, Expr, If, IntValue, Load, Op, Prefetch, Stmt, Store
 from tcomp.schedule.contraction.blocking import Blocking
 from tcomp.schedule.contraction.geometry import Geometry, replace_sums
 from tcomp.schedule.contraction.nest import TaskNest
@@ -32,8 +32,9 @@ class OuterProductNest(TaskNest):
         operands = Operands(
             left=lambda i, k: self.left.element(tile, i, k),
             right=lambda v, k: self.right.vector(tile, v, shape, k),
+            ahead=lambda k: self.right.ahead(tile, shape, k, self.b.unroll),
         )
-        statements = sums.zero()
+        statements = [*sums.zero(), *self._output_ahead(tile, shape)]
         if tile.block is not None:
             resume = sums.assign(lambda i, v: self._partial(tile, shape, i, v))
             statements.append(If(_compare("gt", tile.block, 0), tuple(resume)))
@@ -47,6 +48,16 @@ class OuterProductNest(TaskNest):
             return statements + finish
         last = _compare("eq", tile.block, self.blocks - 1)
         return [*statements, If(last, tuple(finish), tuple(keep))]
+
+    def _output_ahead(self, tile: Tile, shape: TileShape) -> list[Stmt]:
+        """Asks for the output's lines: a tile's stores, all at once, would wait for memory."""
+        if not self.b.prefetch or self.g.step() != 1:
+            return []
+        return [
+            Prefetch(self.g.output.buffer, self.g.address.sub(self._position(tile, i, v)), 1, True)
+            for i in range(shape.rows)
+            for v in range(shape.vectors)
+        ]
 
     def _spans(self, tile: Tile) -> list[Span]:
         """Loops over inner; short innermost ones are unrolled whole."""

@@ -16,6 +16,7 @@ from tcomp.schedule.contraction.blocking import (
     SHARED,
     Blocking,
     can_dot,
+    can_prefetch,
     choose,
     inner_unit,
 )
@@ -31,6 +32,7 @@ from tcomp.target import Target
 
 _UNROLLS = (1, 2, 4, 8)
 _WALK = 8  # steps from the analytical schedule to a drawn one, at most
+_FARTHEST = 512  # inner positions ahead that may be asked for
 _CODE = 512  # multiplications in the text of a tile's loop, at most: compile time
 
 
@@ -120,6 +122,8 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         return False
     if b.parallel not in (0, 1) or b.unroll not in _UNROLLS:
         return False
+    if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
+        return False
     panels = RowPanels.of(g.rows.extent, b.tile_rows) if b.tile_rows > 0 else None
     if b.lanes not in lengths(g):
         return False
@@ -145,7 +149,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
 def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
     return (
         can_dot(g)
-        and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
+        and (b.left, b.right, b.depth, b.prefetch) == (DIRECT, DIRECT, g.inner, 0)
         and b.tile_rows * (b.tile_vectors + 1) + 1 <= g.scope.target.vector_registers
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
     )
@@ -210,6 +214,8 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         yield replace(here, tile_rows=rows, tile_vectors=vectors)
     for depth in (*_scaled(here.depth), g.inner):
         yield replace(here, depth=depth)
+    for prefetch in (0, 1, *_scaled(here.prefetch or 16)):
+        yield replace(here, prefetch=prefetch)
     for left in (DIRECT, PRIVATE):
         yield replace(here, left=left)
     for right in (DIRECT, PRIVATE, SHARED):
@@ -249,4 +255,7 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     depth = min(inner, ceil(b.depth / unit) * unit)
     depth = inner if b.form == DOT else depth
     task_panels = min(b.task_panels, panels.count)
-    return replace(b, task_columns=task_columns, depth=depth, task_panels=task_panels)
+    prefetch = min(b.prefetch, _FARTHEST) if can_prefetch(g, b.right) else 0
+    return replace(
+        b, task_columns=task_columns, depth=depth, task_panels=task_panels, prefetch=prefetch
+    )

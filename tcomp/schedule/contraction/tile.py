@@ -100,10 +100,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """`left(row, k)` is a scalar, `right(vector, k)` a vector, both of the accumulators' type."""
+    """`left(row, k)` is a scalar, `right(vector, k)` a vector, both of the accumulators' type. `ahead(k)`
+    asks for memory that is needed later; it comes before each unrolled group of positions from k on."""
 
     left: Callable[[int, Position], Expr]
     right: Callable[[int, Position], Expr]
+    ahead: Callable[[Position], list[Stmt]] = lambda at: []
 
 
 class Accumulators:
@@ -141,7 +143,7 @@ class Accumulators:
         main = span.end - span.tail
         if main:
             var = self._names.loop(span.counter.name, 0, main - 1)
-            body: list[Stmt] = []
+            body = [] if inner else operands.ahead(at | {span.counter: Int.of(var)})
             for u in range(span.unroll):
                 body += self._nest(operands, inner, at | {span.counter: Int.of(var) + u}, fused)
             statements.append(For(var, span.start, span.stop.min(main), tuple(body), span.unroll))
