@@ -6,7 +6,6 @@ one. Integers of different dimensions may be replaced independently: 64 channels
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -26,26 +25,24 @@ from tcomp.ir.tensor.nodes import (
     postorder,
 )
 
-PERIOD = 48  # residues by strides and divisors are kept while their common multiple is at most this
-
 Place: TypeAlias = tuple[object, ...]  # a tensor's axis, or an iterator of a definition
 
 
 @dataclass(frozen=True)
 class Dimension:
     """The integers of one dimension: those that may depend on sizes, ascending, those that are extents,
-    and for extents the common multiple of the strides and divisors that they meet."""
+    and for extents the strides and divisors that they meet."""
 
     numbers: tuple[int, ...]
     extents: frozenset[int]
-    periods: dict[int, int]
+    steps: dict[int, set[int]]
 
 
 @dataclass
 class _Gathered:
     numbers: set[int] = field(default_factory=set)
     extents: set[int] = field(default_factory=set)
-    periods: dict[int, int] = field(default_factory=dict)
+    steps: dict[int, set[int]] = field(default_factory=dict)
 
 
 class Dimensions:
@@ -84,7 +81,7 @@ class Dimensions:
     def all(self) -> dict[Place, Dimension]:
         """Every dimension by its representative."""
         return {
-            place: Dimension(tuple(sorted(g.numbers)), frozenset(g.extents), g.periods)
+            place: Dimension(tuple(sorted(g.numbers)), frozenset(g.extents), g.steps)
             for place, g in self._gathered.items()
         }
 
@@ -161,16 +158,12 @@ class Dimensions:
                     self._at(root).numbers.add(abs(int(constant.value)))
 
     def _index(self, root: Place, index: Int, sides: set[int]) -> None:
-        """Small strides and divisors of an index count for the extents of its axis and its iterators."""
+        """Strides and divisors of an index count for the extents of its axis and its iterators."""
         found = self._at(root)
         found.numbers |= {abs(c) for c in _constants(index, offsets=True)}
-        steps = sorted({abs(c) for c in _constants(index, offsets=False)})
+        steps = {abs(c) for c in _constants(index, offsets=False)} - {0, 1}
         for side in sides | {it.hi.constant for it in _iters(index)}:
-            common = found.periods.get(side, 1)
-            for each in steps:
-                if 1 < each <= PERIOD and math.lcm(common, each) <= PERIOD:
-                    common = math.lcm(common, each)
-            found.periods[side] = common
+            found.steps.setdefault(side, set()).update(steps)
 
 
 def positions(node: Expr) -> list[tuple[IndexValue, Const]]:

@@ -10,7 +10,11 @@ Numbers keep small distances and get none that they had not: what is wrong by a 
 
 from __future__ import annotations
 
+import math
+
 from tcomp.passes.verification.dimensions import Dimension
+
+PERIOD = 48  # residues by strides and divisors are kept while their common multiple is at most this
 
 
 def smaller_numbers(
@@ -31,7 +35,7 @@ def smaller_numbers(
         value = value or (_sum(number, found) if sums else 0)
         value = value or _near(number, found, factors, near)
         if not value:
-            period = dimension.periods.get(number, 1)
+            period = _period(dimension.steps.get(number, set()), keep)
             value = max(keep, period) + 1
             value += (number - value) % period
             while any(abs(value - other) <= near for other in found.values()):
@@ -41,6 +45,15 @@ def smaller_numbers(
             return None
         found[number] = value
     return found
+
+
+def _period(steps: set[int], keep: int) -> int:
+    """The common multiple of the steps that stay what they are, as far as it is small."""
+    common = 1
+    for each in sorted(n for n in steps if n <= keep):
+        if math.lcm(common, each) <= PERIOD:
+            common = math.lcm(common, each)
+    return common
 
 
 def _multiple(number: int, found: dict[int, int], factors: set[int]) -> int:

@@ -28,7 +28,7 @@ def completed(plan: Plan) -> Plan:
         program.body,
         spans=program.spans,
     )
-    return Plan(renamed, tuple(groups))
+    return Plan(renamed, tuple(groups), plan.views)
 
 
 def _copy(source: t.Tensor, copy: t.Tensor) -> t.Definition:

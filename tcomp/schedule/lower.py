@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tcomp.ir.loop.nodes import Function, Module, Space, Stmt
 from tcomp.ir.plan import Group, Plan
@@ -61,6 +62,14 @@ def _memory(plan: Plan, names: Names) -> tuple[list[Placement], dict[t.Tensor, P
     for tensor in (*plan.program.inputs, *plan.program.results):
         storage[tensor] = dense(tensor, Space.ARGUMENT, names.fresh(tensor.name))
         arguments.append(storage[tensor])
+    for view in reversed(plan.views):
+        made, read = view.tensor, view.body
+        assert isinstance(read, t.Read)
+        if made not in storage:
+            storage[made] = dense(made, Space.WORKSPACE, names.fresh(made.name))
+        storage[read.tensor] = replace(
+            dense(read.tensor, Space.WORKSPACE), buffer=storage[made].buffer
+        )
     for group in plan.groups:
         for definition in group.members:
             tensor = definition.tensor

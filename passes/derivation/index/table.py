@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcomp.passes.derivation.index import affine, bounds, residues, splitting, staging
+from tcomp.passes.derivation.index import affine, bounds, layout, residues, splitting, staging
 from tcomp.passes.derivation.index.reindex import on_definitions
 from tcomp.passes.derivation.rule import Rule, everywhere
 
@@ -22,7 +22,7 @@ INDEX_RULES: tuple[Rule, ...] = (
     Rule(
         "variable splitting",
         "T[y] = f(y)",
-        "U[q, p] = f(m*q + p); T[y] = U[y // m, y % m]",
+        "U[p, q] = f(m*q + p); T[y] = U[y % m, y // m]",
         "where m does not divide the range, reads of the points beyond it are guarded",
         _OLLIE + ", variable substitution",
         on_definitions(splitting.split_output),
@@ -44,6 +44,15 @@ INDEX_RULES: tuple[Rule, ...] = (
         "h has coefficient 1 or -1; points that nobody reads are guarded",
         _OLLIE + ", variable substitution",
         on_definitions(affine.skew),
+        reassociates=False,
+    ),
+    Rule(
+        "layout transformation",
+        "T[x, y] = f(x, y)",
+        "U[y, x] = f(x, y); T[x, y] = U[y, x]",
+        "always; used for products, whose rows and columns become ranges of memory",
+        _OLLIE + ", layout transformation; guards of readers go with it",
+        on_definitions(layout.lay_out),
         reassociates=False,
     ),
     Rule(
