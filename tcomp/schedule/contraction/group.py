@@ -76,9 +76,16 @@ def analytical_trace(
     if plain.form == DOT:
         return to_trace(plain)
     price = outer_products(geometry, plain, threads)
-    windows = candidates(frames(contraction, geometry.scope), threads)
+    found = frames(contraction, geometry.scope)
+    windows = [c for c in candidates(found, threads) if _gains(found[c[1].frame])]
     best, window = min(windows, key=lambda c: c[0], default=(price, None))
     return to_trace(plain if window is None or best >= price else window)
+
+
+def _gains(frame: Frame) -> bool:
+    """Whether a frame offers more than a matrix product does: a window that slides, or constant filters.
+    Without, prices are too close to tell them apart, and products also block inner and prefetch."""
+    return frame.window is not None or frame.has_constant_filters()
 
 
 def to_trace(blocking: Blocking | WindowBlocking) -> Trace:
