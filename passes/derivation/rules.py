@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
 from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, everywhere
 
@@ -57,6 +58,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.factor_out),
+        keeps_loops=True,
     ),
     Rule(
         "sum splitting",
@@ -73,6 +75,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.distribute),
+        keeps_loops=True,
     ),
     Rule(
         "unused iterator",
@@ -98,7 +101,9 @@ RULES: tuple[Rule, ...] = (
         "always",
         "ring axiom",
         everywhere(algebra.cancel_negation),
+        keeps_loops=True,
         reassociates=False,
     ),
+    *ALGEBRA_RULES,
     *INDEX_RULES,
 )

@@ -48,6 +48,10 @@ class State:
             state = state.parent
         return tuple(reversed(found))
 
+    def rules(self) -> set[str]:
+        """The names of the rules that were applied."""
+        return {step.rule for step in self.steps()}
+
     @property
     def priority(self) -> float:
         """What the queue orders by; the smallest goes first."""
