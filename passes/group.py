@@ -26,6 +26,7 @@ from tcomp.ir.tensor.nodes import (
 )
 from tcomp.passes.lift import is_product_sum
 from tcomp.passes.scoping import fresh_name, index_iters, iterator_names, plain_iter, rename_bound
+from tcomp.passes.views import views_of
 
 MAX_SCRATCH_BYTES = 256 * 1024  # what one point of a group may keep: half of a common L2
 MIN_POINTS = 4  # fewer shared points than this leave nothing to share out over threads
@@ -43,7 +44,12 @@ def group(program: Program) -> Plan:
     """Divides a bound, inlined program into groups."""
     groups: list[Group] = []
     run: list[_Member] = []
+    views = views_of(program)
     for statement in program.body:
+        if statement in views:
+            groups.extend(_finish(run, program))  # readers of a view may read it at any place
+            run = []
+            continue
         if isinstance(statement, Scan):
             groups.extend(_finish(run, program))
             run = []
@@ -55,7 +61,7 @@ def group(program: Program) -> Plan:
             extended = [_Member(statement, statement.iters)]
         run = extended
     groups.extend(_finish(run, program))
-    return Plan(program, tuple(groups))
+    return Plan(program, tuple(groups), views)
 
 
 def has_reuse(definition: Definition) -> bool:

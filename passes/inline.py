@@ -12,6 +12,7 @@ read is then guarded too (OLLIE, arXiv 2208.02025, "traversal merging"; here wit
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int, Iter, Value
@@ -34,6 +35,7 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.ops import OPS
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
 from tcomp.passes.scoping import index_iters, iterator_names, plain_iter, rename_bound
+from tcomp.passes.views import free_views
 
 CHEAP = 4.0  # operations that may be repeated at every read instead of stored and loaded
 MAX_NODES = 200  # a body larger than this takes in nothing more
@@ -68,6 +70,7 @@ def evaluation_cost(expr: Expr) -> float:
 
 def _candidate(program: Program) -> Definition | None:
     """The first producer that may be inlined into all of its readers."""
+    free = free_views(program)
     readers: dict[Tensor, list[tuple[Definition, bool]]] = {}
     for statement in program.body:
         in_scan = isinstance(statement, Scan)
@@ -75,7 +78,7 @@ def _candidate(program: Program) -> Definition | None:
             for tensor in {n.tensor for n in _reads(definition)}:
                 readers.setdefault(tensor, []).append((definition, in_scan))
     for statement in program.body:
-        if isinstance(statement, Scan) or statement.tensor in program.results:
+        if isinstance(statement, Scan) or statement.tensor in program.results or statement in free:
             continue
         uses = readers.get(statement.tensor, [])
         if uses and _qualifies(statement, uses):
@@ -235,8 +238,9 @@ def _and(condition: Expr, op: str, position: Int, limit: Int) -> Expr:
     return Apply("and", (condition, term), boolean)
 
 
-def _reads(definition: Definition) -> list[Read]:
-    return [n for n in postorder(definition.body) if isinstance(n, Read)]
+@lru_cache(1 << 12)
+def _reads(definition: Definition) -> tuple[Read, ...]:
+    return tuple(n for n in postorder(definition.body) if isinstance(n, Read))
 
 
 def _is_data_dependent(index: tuple[Int, ...]) -> bool:

@@ -10,6 +10,7 @@ from tcomp.passes.derivation.cost import operations, traffic
 
 if TYPE_CHECKING:
     from tcomp.ir.plan import Group
+    from tcomp.passes.accuracy import Accuracy
     from tcomp.pipeline import Stages
 
 
@@ -45,6 +46,7 @@ class Explanation:
     states: int
     search_seconds: float
     cost_ratio: float
+    accuracy: Accuracy | None  # None where every step keeps the roundings of the program as written
     kernels: tuple[KernelFacts, ...]
     workspace_bytes: int
 
@@ -60,6 +62,7 @@ class Explanation:
                 "states": self.states,
                 "seconds": self.search_seconds,
                 "cost_ratio": self.cost_ratio,
+                "accuracy": self.accuracy.to_json() if self.accuracy is not None else None,
             },
             "kernels": [
                 {
@@ -85,6 +88,7 @@ class Explanation:
         if self.steps:
             lines += [f"  {n}. {rule} at {at}" for n, (rule, at) in enumerate(self.steps, start=1)]
             lines.append(f"  estimated cost falls by {self.cost_ratio:.3g}x")
+            lines.append(f"  {self.accuracy or 'every rounding is that of the program as written'}")
         else:
             lines.append("  nothing cheaper was found")
         lines.append(f"  {self.states} programs looked at in {self.search_seconds * 1e3:.3g} ms")
@@ -120,6 +124,7 @@ def explain(stages: Stages, signature: str, threads: int) -> Explanation:
         states=found.states,
         search_seconds=found.seconds,
         cost_ratio=found.cost_before / found.cost_after,
+        accuracy=found.accuracy,
         kernels=tuple(_facts(group, trace) for group, trace in groups),
         workspace_bytes=stages.emitted.shared_bytes + threads * stages.emitted.private_bytes,
     )

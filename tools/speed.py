@@ -4,7 +4,7 @@
     python tools/speed.py --json     one JSON object
     python tools/speed.py softmax    some of it
 
-Times are the minimum and the median; contenders take turns in every round (`tcomp.cli.timing`). Each figure is
+Times are the minimum and the median; contenders take turns in every round (`tcomp.benchmarks.timing`). Each figure is
 measured in a process of its own, with the threads it names.
 """
 
@@ -283,7 +283,7 @@ def _against_numpy(
 
 
 def _timed(*contenders: tuple[str, Callable[[], object]]) -> Facts:
-    from tcomp.cli.timing import Contender, interleave
+    from tcomp.benchmarks.timing import Contender, interleave
 
     timings = interleave([Contender(n, c) for n, c in contenders])
     return {"rows": [_row(t.name, t.best, t.median) for t in timings]}
@@ -328,7 +328,7 @@ def _child(name: str, threads: int = 1, **environment: str) -> Facts:
 
 def main(arguments: list[str]) -> None:
     if arguments[:1] == ["--child"]:
-        from tcomp.cli.timing import limit_threads
+        from tcomp.benchmarks.timing import limit_threads
 
         limit_threads(int(arguments[2]))
         print(json.dumps(CHILDREN[arguments[1]]()))

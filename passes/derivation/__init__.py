@@ -1,8 +1,21 @@
 """Derivation: search for a cheaper program that is equal to the given one, with a proof log."""
 
-from tcomp.passes.derivation.cost import Cost, arithmetic_cost, call_cost
-from tcomp.passes.derivation.derive import Derivation, derive
+from tcomp.passes.derivation.choose import chosen
+from tcomp.passes.derivation.cost import Cost, arithmetic_cost, call_cost, least_cost
+from tcomp.passes.derivation.derive import Candidate, Derivation, derive
 from tcomp.passes.derivation.rule import Rule, Step
 from tcomp.passes.derivation.rules import RULES
 
-__all__ = ["RULES", "Cost", "Derivation", "Rule", "Step", "arithmetic_cost", "call_cost", "derive"]
+__all__ = [
+    "RULES",
+    "Candidate",
+    "Cost",
+    "Derivation",
+    "Rule",
+    "Step",
+    "arithmetic_cost",
+    "call_cost",
+    "chosen",
+    "derive",
+    "least_cost",
+]

@@ -12,7 +12,8 @@ from tcomp.diagnostics import Error
 from tcomp.ir.tensor.canonical import fingerprint
 from tcomp.ir.tensor.nodes import Program
 from tcomp.ir.tensor.printer import print_program
-from tcomp.passes.derivation.derive import Derivation, normal_form
+from tcomp.passes.derivation.derive import Derivation
+from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.rules import RULES
 
 VERSION = 1

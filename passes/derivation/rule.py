@@ -28,7 +28,10 @@ class Rule:
     `before` and `after` are right sides of a definition in the language; `precondition` says when they
     are equal. `apply` yields every program that one application gives, with the name of the tensor at
     which it happened. `reassociates` marks rules that change the rounding of floats, which the accuracy
-    class `strict` forbids; all rules are exact over the integers and over any field.
+    class `strict` forbids; all rules are exact over the integers and over any field. `always` marks rules
+    that only ever help: a program to which one applies is not rewritten in another way. `keeps_loops`
+    marks rules that change what is computed at a point and no loop: what they save is known well, however
+    little it is.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Rule:
     reference: str
     apply: Application
     reassociates: bool = True
+    always: bool = False
+    keeps_loops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +59,36 @@ def everywhere(local: LocalRule) -> Application:
 
     def apply(program: Program) -> Iterator[tuple[str, Program]]:
         for position, statement in enumerate(program.body):
-            if isinstance(statement, Scan):
+            if isinstance(statement, Scan) or is_barren(local, statement):
                 continue
             taken = names_of(program)
+            found = False
             for node in postorder(statement.body):
-                for replacement in local(node, taken):
+                for replacement in local(node, set(taken)):
+                    found = True
                     body = replaced(statement.body, node, replacement)
                     fresh = Definition(statement.tensor, statement.iters, body)
                     yield statement.tensor.name, with_statement(program, position, (fresh,))
+            if not found:
+                remember_barren(local, statement)
 
     return apply
+
+
+_barren: set[tuple[object, Definition]] = set()  # where a rule was tried and did not apply
+_REMEMBERED = 1 << 14
+
+
+def is_barren(rule: object, definition: Definition) -> bool:
+    """Whether a rule is known not to apply to a definition."""
+    return (rule, definition) in _barren
+
+
+def remember_barren(rule: object, definition: Definition) -> None:
+    """Notes that a rule does not apply to a definition, which does not depend on the program around."""
+    if len(_barren) >= _REMEMBERED:
+        _barren.clear()
+    _barren.add((rule, definition))
 
 
 def with_statement(program: Program, position: int, statements: tuple[Statement, ...]) -> Program:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
+from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, everywhere
 
 _SPORES = "SPORES (Wang et al., VLDB 2020), table 1"
@@ -56,6 +58,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.factor_out),
+        keeps_loops=True,
     ),
     Rule(
         "sum splitting",
@@ -72,6 +75,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.distribute),
+        keeps_loops=True,
     ),
     Rule(
         "unused iterator",
@@ -97,6 +101,9 @@ RULES: tuple[Rule, ...] = (
         "always",
         "ring axiom",
         everywhere(algebra.cancel_negation),
+        keeps_loops=True,
         reassociates=False,
     ),
+    *ALGEBRA_RULES,
+    *INDEX_RULES,
 )

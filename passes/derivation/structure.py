@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
@@ -86,6 +87,9 @@ def reassociate(program: Program) -> Iterator[tuple[str, Program]]:
 
 def share_equal(program: Program) -> Program:
     """Definitions that are equal but for the names of iterators become one."""
+    shapes = [(d.tensor.dtype, d.tensor.axes) for d in program.definitions()]
+    if len(set(shapes)) == len(shapes):
+        return program
     known: dict[tuple[object, ...], Tensor] = {}
     renamed: dict[Tensor, Tensor] = {}
     body: list[Statement] = []
@@ -117,6 +121,7 @@ def _reading(definition: Definition, renamed: dict[Tensor, Tensor]) -> Definitio
     return Definition(definition.tensor, definition.iters, rewrite(definition.body, rule))
 
 
+@lru_cache(1 << 14)
 def _nameless(definition: Definition) -> Expr:
     """The body with iterators named by position; equal bodies become the same object."""
     names = {it: Int.of(Iter(f"_{n}", it.lo, it.hi)) for n, it in enumerate(definition.iters)}

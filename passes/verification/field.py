@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from tcomp.ir.dtypes import DType
+from tcomp.ir.dtypes import DType, f64
 from tcomp.ir.tensor.interpreter import Array, Interpreter
 from tcomp.ir.tensor.nodes import Apply, Reduce
 from tcomp.ops import OPS, TypeRule
 
 PRIME = (1 << 31) - 1
+SMALL_DENOMINATOR = 1 << 10
 
 
 class FieldInterpreter(Interpreter):
@@ -31,7 +32,7 @@ class FieldInterpreter(Interpreter):
     def constant(self, value: float | int | bool, dtype: DType, rank: int) -> Array:
         if not dtype.is_float:
             return super().constant(value, dtype, rank)
-        return np.full((1,) * rank, residue(value), np.int64)
+        return np.full((1,) * rank, residue(value, dtype), np.int64)
 
     def convert(self, values: Array, source: DType, target: DType) -> Array:
         if source.is_float and target.is_float:
@@ -39,7 +40,7 @@ class FieldInterpreter(Interpreter):
         if target.is_float:
             return values.astype(np.int64) % PRIME
         if source.is_float:
-            return _mixed("to integer", [values]).astype(self.representation(target))
+            return mixed("to integer", [values]).astype(self.representation(target))
         return super().convert(values, source, target)
 
     def apply(self, node: Apply, operands: list[Array]) -> Array:
@@ -61,13 +62,13 @@ class FieldInterpreter(Interpreter):
             case "where" | "minimum" | "maximum":
                 return np.asarray(OPS[node.op].numpy(*operands))
             case "relu":
-                return np.maximum(operands[0], _mixed("relu", [np.zeros_like(operands[0])]))
+                return np.maximum(operands[0], mixed("relu", [np.zeros_like(operands[0])]))
         row = OPS[node.op]
         if row.rule is TypeRule.COMPARISON:
             return np.asarray(row.numpy(*operands))
         if row.rule is TypeRule.TEST:
             return np.zeros(np.broadcast_shapes(*(o.shape for o in operands)), bool)
-        return _mixed(node.op, operands)
+        return mixed(node.op, operands)
 
     def reduce_block(self, node: Reduce, parts: list[Array], extents: tuple[int, ...]) -> Any:
         if not node.body.dtype.is_float or node.op not in ("sum", "prod"):
@@ -92,29 +93,36 @@ class FieldInterpreter(Interpreter):
         return super().combine(node, earlier, later)
 
 
-def residue(value: float) -> int:
-    """A float, which is a binary fraction, as a residue; infinities and NaN become fixed ones."""
+def residue(value: float, dtype: DType = f64, prime: int = PRIME) -> int:
+    """A float as a residue; infinities and NaN become fixed ones.
+
+    A float is a binary fraction, but one that a quotient of small integers rounds to means that
+    quotient: the 1/6 of a Winograd transform times 6 is 1.
+    """
     if value != value:
         return 1_234_567_891
     if value in (float("inf"), float("-inf")):
-        return PRIME - 1 if value > 0 else 0  # the ends of the order that max and min see
+        return prime - 1 if value > 0 else 0  # the ends of the order that max and min see
     fraction = Fraction(value)
-    return fraction.numerator * pow(fraction.denominator, -1, PRIME) % PRIME
+    quotient = fraction.limit_denominator(SMALL_DENOMINATOR)
+    if abs(quotient - fraction) * 2 ** (52 if dtype is f64 else 23) <= abs(fraction):
+        fraction = quotient
+    return fraction.numerator * pow(fraction.denominator, -1, prime) % prime
 
 
-def inverse(values: Array) -> Array:
+def inverse(values: Array, prime: int = PRIME) -> Array:
     """Multiplicative inverses by Fermat's little theorem; the inverse of 0 is 0."""
     result = np.ones_like(values)
-    power, exponent = values % PRIME, PRIME - 2
+    power, exponent = values % prime, prime - 2
     while exponent:
         if exponent & 1:
-            result = result * power % PRIME
-        power = power * power % PRIME
+            result = result * power % prime
+        power = power * power % prime
         exponent >>= 1
     return result
 
 
-def _mixed(name: str, operands: list[Array]) -> Array:
+def mixed(name: str, operands: list[Array]) -> Array:
     """An uninterpreted function: well mixed residues (the finaliser of SplitMix64), fixed by name."""
     state = np.uint64(int.from_bytes(name.encode()[:7].ljust(7, b"\0"), "little"))
     for operand in operands:

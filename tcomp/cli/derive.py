@@ -118,6 +118,8 @@ def _totals(found: Derivation) -> dict[str, Any]:
         "states": found.states,
         "seconds": found.seconds,
         "complete": found.complete,
+        "accuracy": found.accuracy.to_json() if found.accuracy is not None else None,
+        "accuracy_text": str(found.accuracy) if found.accuracy is not None else "",
         "cost_before": found.cost_before,
         "cost_after": found.cost_after,
         "operations_before": sum(map(operations, before)),
@@ -182,6 +184,8 @@ def render(facts: dict[str, Any], show_all: bool) -> str:
     lines.append(f"{facts['states']} programs in {output.seconds(facts['seconds'])}{end}")
     lines.append(_ratio("operations", facts["operations_before"], facts["operations_after"]))
     lines.append(_ratio("bytes", facts["bytes_before"], facts["bytes_after"]))
+    if facts["accuracy_text"]:
+        lines.append(facts["accuracy_text"])
     if "measured" in facts:
         written, derived = facts["measured"]["as_written"], facts["measured"]["derived"]
         lines.append(

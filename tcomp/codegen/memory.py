@@ -9,7 +9,7 @@ from tcomp.codegen.ssa import Ssa
 from tcomp.codegen.types import literal, literals, mangled, memory, register, vector
 from tcomp.ir.dtypes import DType, boolean, i64
 from tcomp.ir.integer import Int
-from tcomp.ir.loop.nodes import Buffer, Const, Expr, Gather, Load, Space, Store
+from tcomp.ir.loop.nodes import Buffer, Const, Expr, Gather, Load, Prefetch, Space, Store
 
 if TYPE_CHECKING:
     from tcomp.codegen.function import FunctionEmitter
@@ -71,6 +71,17 @@ def emit_store(emitter: FunctionEmitter, stmt: Store) -> None:
     else:
         _scatter(emitter, stmt, value, mask)
     emitter.builder.wrote([stmt.buffer])
+
+
+def emit_prefetch(emitter: FunctionEmitter, stmt: Prefetch) -> None:
+    """Locality 3 is LLVM's word for every cache level, 2 for all but the first."""
+    pointer = emitter.pointer(stmt.buffer, stmt.index)
+    name = emitter.builder.declarations.intrinsic(
+        "llvm.prefetch.p0", "void", ["ptr", "i32", "i32", "i32"]
+    )
+    emitter.builder.line(
+        f"call void @{name}({pointer.typed}, i32 {int(stmt.write)}, i32 {4 - stmt.level}, i32 1)"
+    )
 
 
 # -- loads ---------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from tcomp.codegen.function import FunctionEmitter
 from tcomp.codegen.integers import scaled
-from tcomp.codegen.memory import emit_store
+from tcomp.codegen.memory import emit_prefetch, emit_store
 from tcomp.codegen.ssa import FunctionBuilder, Scope, ScopeKind, Ssa
 from tcomp.ir.loop.nodes import (
     Assign,
@@ -16,17 +16,13 @@ from tcomp.ir.loop.nodes import (
     Expr,
     For,
     If,
+    Prefetch,
     Stmt,
     Store,
 )
 
 # Where `status` is: in { ptr parallel, ptr pool, i32 threads, i32 status }.
 STATUS = "getelementptr { ptr, ptr, i32, i32 }, ptr %context, i64 0, i32 3"
-
-
-# Keeps instructions of one round of a register tile from being scheduled into another: LLVM would load
-# operands of several rounds ahead and spill accumulators. It is no instruction.
-FENCE = 'fence syncscope("singlethread") acq_rel'
 
 
 def emit_block(
@@ -36,7 +32,7 @@ def emit_block(
     left = set(tile)
     for stmt in body:
         if tile and not left:
-            emitter.builder.line(FENCE)
+            emitter.builder.fence()
             left = set(tile)
         match stmt:
             case Declare(local, value) | Assign(local, value):
@@ -44,6 +40,8 @@ def emit_block(
                 left.discard(local.name)
             case Store():
                 emit_store(emitter, stmt)
+            case Prefetch():
+                emit_prefetch(emitter, stmt)
             case If():
                 _emit_if(emitter, stmt)
             case For(parallel=True):

@@ -414,6 +414,12 @@ def _divided(left: Int, right: Int) -> Int:
     low, high = rest.bounds()
     if low is not None and high is not None and low // divisor == high // divisor:
         return whole + low // divisor
+    for known in (
+        _multiple_of_quotient(rest, divisor),
+        _of_two_values(rest, divisor, int.__floordiv__),
+    ):
+        if known is not None:
+            return whole + known
     return whole + Int.of(_nested_division(rest, divisor))
 
 
@@ -430,7 +436,8 @@ def _remainder(left: Int, right: Int) -> Int:
     low, high = rest.bounds()
     if low is not None and high is not None and low // divisor == high // divisor:
         return rest - divisor * (low // divisor)
-    return Int.of(Mod(rest, right))
+    known = _of_two_values(rest, divisor, int.__mod__)
+    return Int.of(Mod(rest, right)) if known is None else known
 
 
 def _scaled(value: Int, factor: int) -> Int:
@@ -467,6 +474,35 @@ def _split_multiples(value: Int, divisor: int) -> tuple[Int, Int]:
     whole = [(m, c // divisor) for m, c in value.terms if c % divisor == 0]
     rest = [(m, c) for m, c in value.terms if c % divisor]
     return Int(tuple(whole), value.constant // divisor), Int(tuple(rest), value.constant % divisor)
+
+
+def _of_two_values(value: Int, divisor: int, operation: Callable[[int, int], int]) -> Int | None:
+    """A function of one iterator that has two values is affine: (p + 1) % 2 = 1 - p for p in 0:2."""
+    if len(value.terms) != 1:
+        return None
+    (monomial, factor), constant = value.terms[0], value.constant
+    if len(monomial) != 1 or not isinstance(monomial[0], Iter):
+        return None
+    it = monomial[0]
+    low, high = it.bounds()
+    if low is None or high != low + 1:
+        return None
+    first, second = (operation(factor * n + constant, divisor) for n in (low, high))
+    return (Int.of(it) - low) * (second - first) + first
+
+
+def _multiple_of_quotient(value: Int, divisor: int) -> Int | None:
+    """(x - x % m + e) // d = m/d * (x // m) + e // d, where d divides m: what remainders leave."""
+    for monomial, factor in value.terms:
+        mod = monomial[0]
+        if factor != -1 or len(monomial) != 1 or not isinstance(mod, Mod):
+            continue
+        if not mod.right.is_constant or mod.right.constant % divisor:
+            continue
+        rest = value + mod - mod.left
+        if len(rest.terms) <= len(value.terms) - 1 - len(mod.left.terms):
+            return (mod.left // mod.right) * (mod.right.constant // divisor) + rest // divisor
+    return None
 
 
 def _nested_division(value: Int, divisor: int) -> FloorDiv:

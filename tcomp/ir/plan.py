@@ -7,10 +7,11 @@ recurrence is a group over an ordered iterator.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tcomp.ir.integer import Iter
-from tcomp.ir.tensor.nodes import Definition, Program, Scan, Statement, Tensor
+from tcomp.ir.tensor.nodes import Definition, Program, Read, Scan, Statement, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +28,28 @@ class Group:
 
     Every shared iterator is (the same object as) an iterator of each member. A tensor in `scratch` is
     read only inside the group, at the shared point where it was made: it needs storage only for its
-    remaining axes.
+    remaining axes. `constants` are tensors that members read and whose values are bound before any call.
     """
 
     members: tuple[Definition, ...]
     shared: tuple[Shared, ...] = ()
     scratch: frozenset[Tensor] = frozenset()
+    constants: frozenset[Tensor] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Groups in execution order. Tensors that are neither inputs, results nor scratch are workspace."""
+    """Groups in execution order. Tensors that are neither inputs, results nor scratch are workspace.
+
+    `views` are definitions that only give the elements of another tensor other coordinates, in the same
+    row-major order, in the order of the program: nothing computes them, because what they read is made
+    where they lie. No tensor has two views. `constants` are inputs whose values are bound before any call.
+    """
 
     program: Program
     groups: tuple[Group, ...]
+    views: tuple[Definition, ...] = ()
+    constants: frozenset[Tensor] = frozenset()
 
     def derived(self) -> Program:
         """The program that is computed in the end; its groups' definitions in order."""
@@ -49,4 +58,12 @@ class Plan:
         for group in self.groups:
             ordered = [s.iter for s in group.shared if s.ordered]
             body.extend([Scan(ordered[0], group.members)] if ordered else group.members)
+            body.extend(self._views_of({d.tensor for d in group.members}))
         return Program(old.name, old.sizes, old.inputs, old.results, tuple(body))
+
+    def _views_of(self, tensors: set[Tensor]) -> Iterator[Definition]:
+        """The views that begin at some tensors, and the views of those."""
+        for view in self.views:
+            if isinstance(view.body, Read) and view.body.tensor in tensors:
+                yield view
+                tensors.add(view.tensor)

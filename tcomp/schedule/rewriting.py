@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from tcomp.ir.integer import Int, Substitution
@@ -16,9 +17,11 @@ from tcomp.ir.loop.nodes import (
     Gather,
     If,
     Load,
+    Prefetch,
     Stmt,
     Store,
     postorder,
+    rewrite,
     substitute,
 )
 
@@ -40,6 +43,8 @@ def _map(stmt: Stmt, on_expr: OnExpr, on_int: OnInt) -> Stmt:
         case Store(buffer, index, value, stride, mask):
             hidden = None if mask is None else on_expr(mask)
             return Store(buffer, on_int(index), on_expr(value), stride, hidden)
+        case Prefetch(buffer, index, level, write):
+            return Prefetch(buffer, on_int(index), level, write)
         case If(condition, then, otherwise):
             branches = (map_block(b, on_expr, on_int) for b in (then, otherwise))
             return If(on_expr(condition), *branches)
@@ -81,6 +86,30 @@ def expressions(block: Sequence[Stmt]) -> Iterator[Expr]:
                 yield ok
 
 
+def moved(block: Sequence[Stmt], places: Mapping[Buffer, Buffer]) -> tuple[Stmt, ...]:
+    """The block with buffers replaced."""
+
+    def rule(node: Expr) -> Expr | None:
+        match node:
+            case Load(buffer, index, lanes, stride, mask) if buffer in places:
+                return Load(places[buffer], index, lanes, stride, mask)
+            case Gather(buffer, base, index, mask) if buffer in places:
+                return Gather(places[buffer], base, index, mask)
+        return None
+
+    def on(stmt: Stmt) -> Stmt:
+        match stmt:
+            case Store(buffer) | Prefetch(buffer) if buffer in places:
+                return replace(stmt, buffer=places[buffer])
+            case For():
+                return replace(stmt, body=tuple(map(on, stmt.body)))
+            case If(condition, then, otherwise):
+                return If(condition, tuple(map(on, then)), tuple(map(on, otherwise)))
+        return stmt
+
+    return tuple(map(on, map_block(block, lambda e: rewrite(e, rule), lambda i: i)))
+
+
 def buffers_of(block: Sequence[Stmt]) -> tuple[Buffer, ...]:
     """Buffers that the block touches, in order of first appearance."""
     found: dict[Buffer, None] = {}
@@ -88,6 +117,6 @@ def buffers_of(block: Sequence[Stmt]) -> tuple[Buffer, ...]:
         if isinstance(node, Load | Gather):
             found[node.buffer] = None
     for stmt in statements(block):
-        if isinstance(stmt, Store):
+        if isinstance(stmt, Store | Prefetch):
             found[stmt.buffer] = None
     return tuple(sorted(found, key=lambda b: b.name))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,21 +17,28 @@ from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.conversions import representation
 from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Program, Tensor
+from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
 from tcomp.target import Target
 from tests.fuzz.programs import Case
 
 Array = np.ndarray[Any, Any]
 THREADS = 2
-Stage = Callable[[Case, Target], tuple[Array, ...]]
+Results = tuple[Array, ...]
+Stage = Callable[[Case, Target], Iterator[Results]]  # every result is compared
 
 
 def check(case: Case, stage: Stage, target: Target) -> None:
     """Raises AssertionError where a stage's results differ from the program's meaning."""
     verify(case.program)
     expected = interpret(bind(case.program, {}), case.inputs)
+    for found in stage(case, target):
+        _judge(case, expected, found)
+
+
+def _judge(case: Case, expected: Results, found: Results) -> None:
     for tensor, tolerance, want, got in zip(
-        case.program.results, case.tolerances, expected, stage(case, target), strict=True
+        case.program.results, case.tolerances, expected, found, strict=True
     ):
         assert got.shape == want.shape, f"{tensor.name}: shape {got.shape}, not {want.shape}"
         if tensor.dtype.is_float:
@@ -40,39 +48,44 @@ def check(case: Case, stage: Stage, target: Target) -> None:
             np.testing.assert_array_equal(got, want, err_msg=tensor.name)
 
 
-def planned(case: Case, target: Target) -> tuple[Array, ...]:
+def planned(case: Case, target: Target) -> Iterator[Results]:
     """The program that the passes plan, interpreted."""
-    plan = _plan(case.program)
-    derived = plan.derived()
+    derived = _plan(case.program).derived()
     verify(derived)
     found = interpret(derived, dict(zip(_names(derived.inputs), _arguments(case), strict=True)))
-    return tuple(_unpacked(a, t) for a, t in zip(found, case.program.results, strict=True))
+    yield tuple(_unpacked(a, t) for a, t in zip(found, case.program.results, strict=True))
 
 
-def lowered(case: Case, target: Target) -> tuple[Array, ...]:
+def lowered(case: Case, target: Target) -> Iterator[Results]:
     """The loop module, interpreted with every access checked."""
-    return _run_loops(case, _module(case, target))
+    yield _run_loops(case, analytical_module(case, target))
 
 
-def compiled(case: Case, target: Target) -> tuple[Array, ...]:
-    """The kernel, called through the raw interface."""
-    return _run_kernel(case, _module(case, target), target)
+def lowered_and_compiled(case: Case, target: Target) -> Iterator[Results]:
+    """The same, and the kernel made of it, called through the raw interface."""
+    yield from _both(case, analytical_module(case, target), target)
 
 
-def lowered_and_compiled(case: Case, target: Target) -> tuple[Array, ...]:
-    """Both from one loop module; the results of the kernel, equal to those of the loop interpreter
-    but for the rounding of floats."""
-    module = _module(case, target)
-    check(case, lambda case, target: _run_loops(case, module), target)
-    return _run_kernel(case, module, target)
+def drawn_and_compiled(case: Case, target: Target) -> Iterator[Results]:
+    """Both for schedules drawn from the spaces; the program's text is the seed."""
+    plan = _plan(case.program)
+    rng = random.Random(print_program(case.program))
+    traces = tuple(schedule.space(group, target, THREADS).sample(rng) for group in plan.groups)
+    yield from _both(case, schedule.lower(plan, traces, target, THREADS), target)
 
 
-def _module(case: Case, target: Target) -> Module:
+def analytical_module(case: Case, target: Target) -> Module:
+    """The loops of a case under the schedules that every first compilation uses."""
     plan = _plan(case.program)
     return schedule.lower(plan, schedule.analytical(plan, target, THREADS), target, THREADS)
 
 
-def _run_loops(case: Case, module: Module) -> tuple[Array, ...]:
+def _both(case: Case, module: Module, target: Target) -> Iterator[Results]:
+    yield _run_loops(case, module)
+    yield _run_kernel(case, module, target)
+
+
+def _run_loops(case: Case, module: Module) -> Results:
     from tcomp.ir.loop.interpreter import interpret as run
 
     arguments = [*_arguments(case), *_outputs(case)]
@@ -81,7 +94,7 @@ def _run_loops(case: Case, module: Module) -> tuple[Array, ...]:
     return _results(case, arguments)
 
 
-def _run_kernel(case: Case, module: Module, target: Target) -> tuple[Array, ...]:
+def _run_kernel(case: Case, module: Module, target: Target) -> Results:
     from tcomp.codegen.emit import emit
     from tcomp.codegen.llvm import compile_object
     from tcomp.runtime.jit import load_object

@@ -8,7 +8,14 @@ import numpy as np
 
 from tcomp.ir.dtypes import DType, f32, f64
 from tcomp.ir.integer import ZERO, Int, Iter
+from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, Tensor
+from tcomp.lang import lower, parse
+
+
+def written(text: str, **sizes: int) -> Program:
+    """A program from its text, with its sizes bound."""
+    return bind(lower(parse(text)), sizes)
 
 
 def tensor(name: str, *shape: int, dtype: DType = f64) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 
 from tcomp.diagnostics import InternalError
 from tcomp.ir.dtypes import bf16, boolean, f32, i32, i64
-from tcomp.ir.integer import Int
+from tcomp.ir.integer import Int, Value
 from tcomp.ir.loop.interpreter import fold, interpret
 from tcomp.ir.loop.nodes import (
     Assign,
@@ -112,3 +112,13 @@ def test_integers_become_narrow_floats_with_one_rounding(value):
     half = 1 << (shift - 1)
     down += rest > half or (rest == half and down & 1)
     assert float(out[0]) == (down << shift) * (1 if value > 0 else -1)
+
+
+def test_addresses_wrap_at_64_bits():
+    """An index tensor may hold anything; where the address is guarded, its value only has to be a number."""
+    ix, y = argument("ix", i64, 1), argument("y", i64, 1)
+    wild = Int.of(Value(Load(ix, Int.of(0)))) * 4
+    out = np.zeros(1, np.int64)
+    given = np.array([2**62 + 3], np.int64)
+    assert interpret(module((ix, y), [Store(y, Int.of(0), IntValue(wild, i64))]), [given, out]) == 0
+    assert out[0] == (given * 4)[0] == 12

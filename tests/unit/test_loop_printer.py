@@ -20,6 +20,7 @@ from tcomp.ir.loop.nodes import (
     LoopVar,
     Module,
     Op,
+    Prefetch,
     Shuffle,
     Space,
     Store,
@@ -44,6 +45,7 @@ def test_module_with_every_statement():
             8,
         ),
         If(small, (Check(small, 1),), (Store(row, Int.of(0), acc),)),
+        Prefetch(X, Int.of(999), 2, True),
         For(i, Int.of(0), Int.of(8), (Store(X, Int.of(i), Load(row, Int.of(i))),), 1, True, 2),
     )
     module = Module("m", (X,), (Function("k", (X, row), body),), ("too large",))
@@ -62,6 +64,7 @@ kernel k(x, row):
         check (x[0] < 1.0:f32) else fault 1
     else:
         row[0 : 8] = acc
+    prefetch x[999] into L2 to write
     parallel for i in 0:8 grain 2:
         x[i] = row[i]
 """

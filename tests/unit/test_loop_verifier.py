@@ -22,6 +22,7 @@ from tcomp.ir.loop.nodes import (
     LoopVar,
     Module,
     Op,
+    Prefetch,
     Shuffle,
     Space,
     Store,
@@ -87,6 +88,7 @@ BROKEN = {
     "if needs one bool": [If(truth(True, 4), ())],
     "unknown fault 2": [Check(truth(True), 2)],
     "step and grain": [loop(I, step=0)],
+    "prefetch into level 3": [Prefetch(X, ZERO, 3)],
     "an address holds f32": [Store(X, Int.of(Value(ONE)), ONE)],
 }
 

@@ -44,6 +44,7 @@ from tcomp.ops import OPS
 
 Array: TypeAlias = Any  # np.ndarray of `lanes` elements
 Values: TypeAlias = dict[Expr, Array]
+_HALF = 1 << 63
 
 
 def interpret(module: Module, arguments: Sequence[Array]) -> int:
@@ -100,6 +101,10 @@ def _garbage(buffer: Buffer) -> Array:
     )
 
 
+def _outside(action: str, buffer: Buffer, low: int, high: int) -> InternalError:
+    return _wrong(f"{action} '{buffer.name}' at element {low}..{high}, outside 0:{buffer.extent}")
+
+
 def _wrong(message: str) -> InternalError:
     return InternalError(f"loop interpreter: {message}", code="TC099")
 
@@ -113,7 +118,8 @@ class _Machine:
         self.counters: dict[LoopVar, int] = {}
         self.status = 0
         self._privates: tuple[Buffer, ...] = ()
-        self._orders: dict[Expr, list[Expr]] = {}
+        self._orders: dict[Expr, list[tuple[Expr, Evaluator]]] = {}
+        self._constants: dict[Const, Array] = {}
 
     def run(self, kernel: Function) -> None:
         self.locals = {}
@@ -153,9 +159,14 @@ class _Machine:
 
     def _store(self, stmt: Store) -> None:
         value = self.value(stmt.value)
-        index = self.integer(stmt.index) + stmt.stride * np.arange(stmt.value.lanes)
-        mask = None if stmt.mask is None else self.value(stmt.mask)
-        if mask is not None:
+        first = self.integer(stmt.index)
+        if stmt.mask is None and stmt.stride > 0:
+            lanes = self._slice(stmt.buffer, first, stmt.stride, len(value), "store to")
+            self.memory[stmt.buffer][lanes] = value
+            return
+        index = first + stmt.stride * np.arange(len(value))
+        if stmt.mask is not None:
+            mask = self.value(stmt.mask)
             index, value = index[mask], value[mask]
         self._inside(stmt.buffer, index, "store to")
         self.memory[stmt.buffer][index] = value
@@ -166,20 +177,22 @@ class _Machine:
         """The lanes of an expression."""
         order = self._orders.get(root)
         if order is None:
-            order = self._orders[root] = postorder(root)
+            order = [(node, _EVALUATORS[type(node)]) for node in postorder(root)]
+            self._orders[root] = order
         values: Values = {}
-        for node in order:
-            values[node] = _EVALUATORS[type(node)](self, node, values)
+        for node, evaluator in order:
+            values[node] = evaluator(self, node, values)
         return values[root]
 
     def integer(self, index: Int, values: Values | None = None) -> int:
-        """The value of an address; `values` holds those of the expressions inside it."""
+        """The value of an address, which wraps as 64-bit integers do; `values` holds those of the
+        expressions inside it."""
         total = index.constant
         for monomial, factor in index.terms:
             for atom in monomial:
                 factor *= self._atom(atom, values)
             total += factor
-        return total
+        return total if -_HALF <= total < _HALF else (total + _HALF) % (2 * _HALF) - _HALF
 
     def _atom(self, atom: Any, values: Values | None) -> int:
         match atom:
@@ -197,7 +210,11 @@ class _Machine:
         raise _wrong(f"address over {atom!r}")
 
     def constant(self, node: Const, _: Values) -> Array:
-        return np.full(node.lanes, node.value, dtype=node.dtype.numpy)
+        found = self._constants.get(node)
+        if found is None:
+            found = self._constants[node] = np.full(node.lanes, node.value, node.dtype.numpy)
+            found.flags.writeable = False
+        return found
 
     def int_value(self, node: IntValue, values: Values) -> Array:
         base = self.integer(node.base, values)
@@ -215,7 +232,11 @@ class _Machine:
         return np.asarray(OPS[node.op].numpy(*args)).astype(node.dtype.numpy, copy=False)
 
     def load(self, node: Load, values: Values) -> Array:
-        index = self.integer(node.index, values) + node.stride * np.arange(node.lanes)
+        first = self.integer(node.index, values)
+        if node.mask is None and node.stride > 0 and node.word is None:
+            lanes = self._slice(node.buffer, first, node.stride, node.lanes, "load from")
+            return self.memory[node.buffer][lanes].copy()
+        index = first + node.stride * np.arange(node.lanes)
         if node.word is None:
             return self._read(node.buffer, index, node.mask, values)
         parts = [self._read(node.buffer, index + k, node.mask, values) for k in range(node.group)]
@@ -235,10 +256,16 @@ class _Machine:
         result[wanted] = self.memory[buffer][index[wanted]]
         return result
 
+    def _slice(self, buffer: Buffer, first: int, stride: int, lanes: int, action: str) -> slice:
+        """The elements first, first + stride, ...: what an index array says, without making one."""
+        last = first + stride * (lanes - 1)
+        if first < 0 or last >= buffer.extent:
+            raise _outside(action, buffer, first, last)
+        return slice(first, last + 1, stride)
+
     def _inside(self, buffer: Buffer, index: Array, action: str) -> None:
         if index.size and not (index.min() >= 0 and index.max() < buffer.extent):
-            at = f"element {index.min()}..{index.max()}"
-            raise _wrong(f"{action} '{buffer.name}' at {at}, outside 0:{buffer.extent}")
+            raise _outside(action, buffer, index.min(), index.max())
 
     def broadcast(self, node: Broadcast, values: Values) -> Array:
         return np.repeat(values[node.value], node.lanes)
@@ -250,7 +277,8 @@ class _Machine:
         return np.concatenate([values[node.left], values[node.right]])[list(node.picks)]
 
 
-_EVALUATORS: dict[type, Callable[[_Machine, Any, Values], Array]] = {
+Evaluator: TypeAlias = Callable[[_Machine, Any, Values], Array]
+_EVALUATORS: dict[type, Evaluator] = {
     Const: _Machine.constant,
     IntValue: _Machine.int_value,
     Local: _Machine.local,

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 from tcomp.ir.dtypes import DType, boolean
 from tcomp.ir.integer import Int, Interval, Substitution, Value
 from tcomp.ir.interning import Interned, reduce_interned
+from tcomp.ir.keys import bounded
 
 
 class Space(Enum):
@@ -75,7 +77,11 @@ class Expr(metaclass=Interned):
     @property
     def key(self) -> str:
         """Orders atoms of addresses; equal for equal expressions."""
-        return repr(self)
+        if (known := _keys.get(self)) is None:
+            for node in postorder(self):
+                _keys[node] = bounded(_text(node))
+            known = _keys[self]
+        return known
 
     def sub(self, mapping: Substitution) -> Expr:
         """Replaces loop variables."""
@@ -343,7 +349,18 @@ class Check:
     fault: int
 
 
-Stmt: TypeAlias = Declare | Assign | Store | If | For | Check
+@dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Asks for the cache line of buffer[index] in the cache of `level` (1 or 2), to be written where
+    `write`. It has no effect on values and cannot fail, wherever the address lies."""
+
+    buffer: Buffer
+    index: Int
+    level: int
+    write: bool = False
+
+
+Stmt: TypeAlias = Declare | Assign | Store | If | For | Check | Prefetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +448,23 @@ def truth(value: bool, lanes: int = 1) -> Const:
     return Const(value, boolean, lanes)
 
 
+def _text(node: Expr) -> str:
+    """A node over the keys of its children."""
+    names = type(node).__match_args__  # type: ignore[attr-defined]
+    return f"{type(node).__name__}({','.join(_part(getattr(node, n)) for n in names)})"
+
+
+def _part(value: Any) -> str:
+    if isinstance(value, Expr):
+        return value.key
+    if isinstance(value, tuple):
+        return f"({','.join(map(_part, value))})"
+    return repr(value)
+
+
+_keys: WeakKeyDictionary[Expr, str] = WeakKeyDictionary()
+
+
 def _optional(expr: Expr | None) -> tuple[Expr, ...]:
     return () if expr is None else (expr,)
 
@@ -442,8 +476,10 @@ def _split_optional(
 
 
 def _address_children(index: Int) -> tuple[Expr, ...]:
-    values = (a for a in index.leaves() if isinstance(a, Value))
-    return tuple(a.expr for a in sorted(values, key=lambda a: a.key))
+    values = [a for a in index.leaves() if isinstance(a, Value)]
+    if len(values) > 1:
+        values.sort(key=lambda a: a.key)
+    return tuple(a.expr for a in values)
 
 
 def _address_rebuild(index: Int, fresh: tuple[Expr, ...]) -> Int:

@@ -24,6 +24,7 @@ from tcomp.ir.loop.nodes import (
     Local,
     Module,
     Op,
+    Prefetch,
     Shuffle,
     Space,
     Stmt,
@@ -87,6 +88,9 @@ class _Printer:
                 yield from self._with(depth, lambda v: f"{local.name} = {v[0]}", value)
             case Store():
                 yield from self._store(stmt, depth)
+            case Prefetch(buffer, index, level, write):
+                purpose = " to write" if write else ""
+                yield depth, f"prefetch {buffer.name}[{index}] into L{level}{purpose}"
             case Check(ok, fault):
                 yield from self._with(depth, lambda v: f"check {v[0]} else fault {fault}", ok)
             case If(condition, then, otherwise):

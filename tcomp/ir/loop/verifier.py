@@ -29,6 +29,7 @@ from tcomp.ir.loop.nodes import (
     LoopVar,
     Module,
     Op,
+    Prefetch,
     Shuffle,
     Space,
     Stmt,
@@ -99,6 +100,10 @@ class _Verifier:
                 self._same_type(local, value)
             case Store():
                 self._store(stmt)
+            case Prefetch(buffer, index, level, _):
+                self._index(index, f"prefetch of {buffer.name}")
+                self._use(buffer, f"prefetch of {buffer.name}")
+                _require(level in (1, 2), f"prefetch into level {level}")
             case If(condition, then, otherwise):
                 self._value(condition, "if")
                 _require(condition.dtype.is_bool and condition.lanes == 1, "if needs one bool")

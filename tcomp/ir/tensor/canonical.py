@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.canonical_expression import Canonical, renamed_tensors
@@ -58,6 +59,19 @@ def canonicalise(program: Program, *, associative: bool = True) -> Program:
     return _numbered(program, maker.tensors, statements, results)
 
 
+def result_digests(program: Program, *, associative: bool = True) -> tuple[str, ...]:
+    """For each result the digest of its canonical definition, which names what it reads by digests in turn.
+
+    Programs with equal inputs and equal digests say the same; what no result needs does not count.
+    """
+    maker = _Maker(associative)
+    for position, tensor in enumerate(program.inputs):
+        maker.tensors[tensor] = Tensor(f"a{position}", tensor.dtype, tensor.axes)
+    for statement in program.body:
+        maker.statement(statement)
+    return tuple(maker.tensors[t].name for t in program.results)
+
+
 def canonical_text(program: Program) -> str:
     """Everything about a canonical program, types of constants included, as text."""
     lines = [
@@ -74,6 +88,15 @@ def canonical_text(program: Program) -> str:
     for c in program.constraints:
         lines.append(f"constraint {c.left.key} {c.relation} {c.right.key}")
     return "\n".join(lines)
+
+
+_REMEMBERED = 1 << 13
+_made: dict[tuple[object, ...], Definition] = {}
+
+
+@lru_cache(_REMEMBERED)
+def _tensors_read(body: Expr) -> tuple[Tensor, ...]:
+    return tuple(dict.fromkeys(n.tensor for n in postorder(body) if isinstance(n, Read)))
 
 
 class _Maker:
@@ -105,6 +128,17 @@ class _Maker:
         return Scan(ordered, tuple(_with_tensors(m, final) for m in members))
 
     def definition(self, definition: Definition, scanned: Iter | None) -> Definition:
+        """The canonical definition; of those made last the results are remembered."""
+        read = tuple(self.tensors.get(t, t) for t in _tensors_read(definition.body))
+        old = definition.tensor
+        key = (definition, scanned, read, self.tensors.get(old), self.associative)
+        if key not in _made:
+            if len(_made) >= _REMEMBERED:
+                _made.clear()
+            _made[key] = self._definition(definition, scanned)
+        return _made[key]
+
+    def _definition(self, definition: Definition, scanned: Iter | None) -> Definition:
         names = ["t" if it is scanned else f"x{p}" for p, it in enumerate(definition.iters)]
         iters = tuple(Iter(n, i.lo, i.hi) for n, i in zip(names, definition.iters, strict=True))
         environment = {old: Int.of(new) for old, new in zip(definition.iters, iters, strict=True)}

@@ -17,6 +17,7 @@ from tcomp.diagnostics import Span
 from tcomp.ir.dtypes import DType, boolean, i64
 from tcomp.ir.integer import Int, Iter, Size, Substitution, Value
 from tcomp.ir.interning import Interned, reduce_interned
+from tcomp.ir.keys import bounded
 
 Axis: TypeAlias = tuple[Int, Int]  # half-open range of positions; inputs and results start at 0
 
@@ -57,7 +58,7 @@ class Expr(metaclass=Interned):
     @property
     def key(self) -> str:
         """Text equal for equal expressions; used only to order terms. See `canonical` for hashes."""
-        key: str = _facts(self, "key", _key)
+        key: str = _facts(self, "key", lambda node: bounded(_key(node)))
         return key
 
     def free_atoms(self) -> frozenset[Any]:
@@ -253,6 +254,13 @@ class Program:
 
 def postorder(expr: Expr) -> list[Expr]:
     """Every distinct sub-expression, children before parents; iterative, so depth is no limit."""
+    facts: dict[str, Any] = expr._facts  # type: ignore[attr-defined]
+    if "below" not in facts:
+        facts["below"] = tuple(_postorder(expr)[:-1])  # without itself: no node refers to itself
+    return [*facts["below"], expr]
+
+
+def _postorder(expr: Expr) -> list[Expr]:
     order: list[Expr] = []
     seen: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(expr, False)]
@@ -328,8 +336,9 @@ def truth(value: bool) -> Const:
 
 
 def _sub_index(index: Int, mapping: Substitution, done: Mapping[Expr, Expr]) -> Int:
-    values = {a: Int.of(Value(done[a.expr])) for a in index.leaves() if isinstance(a, Value)}
-    return index.sub({**values, **mapping})
+    leaves = index.leaves()
+    values = {a: Int.of(Value(done[a.expr])) for a in leaves if isinstance(a, Value)}
+    return index.sub({**values, **mapping} if values else mapping) if leaves else index
 
 
 def _index_children(indices: tuple[Int, ...]) -> tuple[Expr, ...]:

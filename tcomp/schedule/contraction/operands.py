@@ -7,7 +7,7 @@ from math import ceil
 from typing import Protocol
 
 from tcomp.ir.integer import Int
-from tcomp.ir.loop.nodes import Buffer, Expr, For, Load, Space, Stmt
+from tcomp.ir.loop.nodes import Buffer, Expr, For, Load, Prefetch, Space, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.dimensions import Dimension, flat
 from tcomp.schedule.contraction.geometry import Geometry
@@ -44,6 +44,10 @@ class Right(Protocol):
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         """A vector of a tile's columns."""
+        ...
+
+    def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
+        """Asks for what tiles need later, at each group of `unroll` positions from `inner` on."""
         ...
 
 
@@ -186,6 +190,21 @@ class DirectRight:
         wide = vectorize(self.value, g.columns.at, self.b.lanes, shape.mask(vector))
         return wide.sub(tile.task.place | inner | {g.columns.at: column})
 
+    def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
+        """The vectors of the positions `prefetch` later: rows far apart are no stream to the processor."""
+        g, value = self.g, self.value
+        if not self.b.prefetch or not isinstance(value, Load):
+            return []
+        (counter,) = inner
+        places = [
+            tile.task.place
+            | {counter: inner[counter] + (self.b.prefetch + u)}
+            | {g.columns.at: tile.column + vector * self.b.lanes}
+            for u in range(unroll)
+            for vector in range(shape.vectors)
+        ]
+        return [Prefetch(value.buffer, value.index.sub(place), 1) for place in places]
+
 
 @dataclass(frozen=True, slots=True)
 class PanelRight:
@@ -219,6 +238,9 @@ class PanelRight:
         panel = tile.column_panel * (self.width * self.b.depth)
         address = panel + depth * self.width + vector * self.b.lanes
         return Load(self.buffer, address, self.b.lanes)
+
+    def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +279,18 @@ class SharedRight:
         address = base + flat(self.inner).sub(inner) * self.width + vector * self.b.lanes
         return Load(self.buffer, address, self.b.lanes)
 
+    def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
+        """Lines of the next panel, into L2: the tiles of all row panels ask for a share each."""
+        if not self.b.prefetch:
+            return []
+        line = _LINE // self.g.dtype.bytes
+        lines = ceil(unroll * self.width / line / self.b.task_panels)
+        panel = tile.column // self.width + 1
+        depth = flat(self.inner).sub(inner) - tile.start
+        group = (tile.row_panel * self.b.depth + depth) // unroll
+        start = self._base(tile.task.place[self.g.spread.at], panel) + tile.start * self.width
+        return [Prefetch(self.buffer, start + (group * lines + n) * line, 2) for n in range(lines)]
+
     def _base(self, spread: Int, panel: Int) -> Int:
         panels = ceil(self.g.columns.extent / self.width)
         return (spread * panels + panel) * (self.g.inner * self.width)
@@ -289,6 +323,9 @@ class LineRight:
         line = flat(self.inner).sub(inner) - tile.start
         column = tile.column_panel * self.width + vector * self.b.lanes
         return Load(self.buffer, line * self.pitch + column, self.b.lanes)
+
+    def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
+        return []
 
 
 def pack_panels(

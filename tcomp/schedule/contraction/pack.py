@@ -8,7 +8,7 @@ contiguous; where packed rows run the other way, blocks are transposed in regist
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from tcomp.ir.dtypes import boolean
@@ -33,6 +33,8 @@ from tcomp.schedule.naming import Names
 from tcomp.schedule.vectorize import vectorize
 
 Point: TypeAlias = dict[LoopVar, Int]
+
+_BUNDLE = 8  # inner positions that go through all panels together
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,12 @@ class Packer:
         )
 
     def panels(self, own: Dimension, panel: Panel, parallel: bool = False) -> list[Stmt]:
-        """Panels whose rows are vectors of the source along `own`."""
+        """Panels whose rows are vectors of the source along `own`.
+
+        A few inner positions of all panels come before the next ones: memory is then read in long runs, which
+        it is made for, and lines that two panels share are still near (1024 cubed, left by columns of 4096
+        bytes, panel after panel: each line came from beyond L2 three times).
+        """
 
         def body(at: Point) -> list[Stmt]:
             statements: list[Stmt] = []
@@ -122,9 +129,17 @@ class Packer:
                 statements.append(self._row(place, own, count, address.sub(at), padded))
             return statements
 
-        return self._over_panels(
-            panel, lambda at: self._nest(self.inner.ranges(), body, at), parallel
-        )
+        *outer, (last, start, stop) = self.inner.ranges()
+        first = self.names.loop(last.at.name, 0, last.extent - 1)
+
+        def bundle(at: Point) -> list[Stmt]:
+            end = (Int.of(first) + _BUNDLE).min(stop)
+            inside = self._over_panels(
+                panel, lambda place: self._nest([(last, Int.of(first), end)], body, at | place)
+            )
+            return [For(first, start, stop, tuple(inside), _BUNDLE)]
+
+        return _shared_out(self._nest(outer, bundle), parallel)
 
     def transposed_panels(self, own: Dimension, panel: Panel, parallel: bool = False) -> list[Stmt]:
         """Panels made from vectors along the last inner dimension, transposed in registers."""
@@ -143,7 +158,7 @@ class Packer:
         def blocks(at: Point) -> list[Stmt]:
             return self._nest(outer, lambda inner: self._vectors(last, inner, body), at)
 
-        return self._over_panels(panel, blocks, parallel)
+        return _shared_out(self._over_panels(panel, blocks), parallel)
 
     # -- parts -------------------------------------------------------------------------------------
 
@@ -194,7 +209,7 @@ class Packer:
                 low, high = rows[i & ~distance], rows[i | distance]
                 local = self.names.local("t", self.buffer.dtype, self.lanes)
                 value = (
-                    low if low is high else Shuffle(low, high, _exchange(i, distance, self.lanes))
+                    low if low is high else Shuffle(low, high, exchange(i, distance, self.lanes))
                 )
                 statements.append(Declare(local, value))
                 fresh.append(local)
@@ -204,13 +219,11 @@ class Packer:
 
     # -- loops -------------------------------------------------------------------------------------
 
-    def _over_panels(
-        self, panel: Panel, body: Callable[[Point], list[Stmt]], parallel: bool
-    ) -> list[Stmt]:
+    def _over_panels(self, panel: Panel, body: Callable[[Point], list[Stmt]]) -> list[Stmt]:
         last = max(0, (panel.stop.bounds()[1] or 1) - 1)
         var = self.names.loop(panel.counter.name, 0, last)
         inner = body({panel.counter: Int.of(var)})
-        return [For(var, panel.start, panel.stop, tuple(inner), 1, parallel)]
+        return [For(var, panel.start, panel.stop, tuple(inner))]
 
     def _nest(
         self,
@@ -254,7 +267,14 @@ class Packer:
         return statements
 
 
-def _exchange(row: int, distance: int, lanes: int) -> tuple[int, ...]:
+def _shared_out(loops: list[Stmt], parallel: bool) -> list[Stmt]:
+    """The outermost loops, by all threads if `parallel`."""
+    if not parallel:
+        return loops
+    return [replace(s, parallel=True) if isinstance(s, For) else s for s in loops]
+
+
+def exchange(row: int, distance: int, lanes: int) -> tuple[int, ...]:
     """One stage of a transposition: lanes of rows r and r + distance swapped crosswise in pairs."""
     if row & distance:
         return tuple(lane + lanes if lane & distance else lane + distance for lane in range(lanes))

@@ -16,11 +16,13 @@ from tcomp.schedule.contraction.blocking import (
     SHARED,
     Blocking,
     can_dot,
+    can_prefetch,
+    choose,
     inner_unit,
 )
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.group import (
-    alternatives,
+    choose_in_words,
     from_trace,
     numbers_of_words,
     survey_dense,
@@ -28,11 +30,15 @@ from tcomp.schedule.contraction.group import (
 )
 from tcomp.schedule.contraction.match import Contraction, match
 from tcomp.schedule.contraction.tasks import RowPanels
+from tcomp.schedule.contraction.window import decisions
+from tcomp.schedule.contraction.window.decisions import WindowBlocking
+from tcomp.schedule.contraction.window.frame import Frame, frames
 from tcomp.schedule.trace import Trace
 from tcomp.target import Target
 
 _UNROLLS = (1, 2, 4, 8)
 _WALK = 8  # steps from the analytical schedule to a drawn one, at most
+_FARTHEST = 512  # inner positions ahead that may be asked for
 _CODE = 512  # multiplications in the text of a tile's loop, at most: compile time
 
 
@@ -62,25 +68,69 @@ class ContractionSpace:
             blocking = from_trace(trace)
         except KeyError:
             return False
-        known = blocking.words in numbers_of_words(self._contraction(), self.target)
-        return (
-            trace.kind == self.first.kind and known and is_legal(self._geometry(blocking), blocking)
-        )
+        known = words_of(blocking) in numbers_of_words(self._contraction(), self.target)
+        return trace.kind == self.first.kind and known and self._ways(blocking).allows(blocking)
 
-    def _around(self, here: Blocking) -> Iterator[Blocking]:
-        """Blockings one decision away; other words are where their own analytical choice is."""
-        yield from around(self._geometry(here), here, self.threads)
-        for other in alternatives(self._contraction(), self.target, self.threads):
-            if other.words != here.words:
-                yield other
+    def _around(self, here: Blocking | WindowBlocking) -> Iterator[Blocking | WindowBlocking]:
+        """Decisions one step away; each other form of words is where its own analytical choice is."""
+        yield from self._ways(here).around(here, self.threads)
+        contraction = self._contraction()
+        for number in numbers_of_words(contraction, self.target):
+            if number != words_of(here):
+                constants = self.group.constants
+                yield choose_in_words(contraction, self.target, self.threads, number, constants)
 
     def _contraction(self) -> Contraction:
         contraction = match(self.group.members[0])
         assert contraction is not None  # `first` is a contraction's trace
         return contraction
 
-    def _geometry(self, blocking: Blocking) -> Geometry:
-        return survey_dense(self._contraction(), self.target, blocking.words)
+    def _ways(self, here: Blocking | WindowBlocking) -> Ways:
+        contraction, constants = self._contraction(), self.group.constants
+        geometry = survey_dense(contraction, self.target, constants, words_of(here))
+        plain = words_of(here) == 0
+        return Ways(geometry, frames(contraction, geometry.scope) if plain else [])
+
+
+def words_of(here: Blocking | WindowBlocking) -> int:
+    """The number of the form of words; windows multiply elements."""
+    return here.words if isinstance(here, Blocking) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """A contraction without a window, and the frames in which it has one."""
+
+    geometry: Geometry
+    frames: list[Frame]
+
+    def around(
+        self, here: Blocking | WindowBlocking, threads: int
+    ) -> Iterator[Blocking | WindowBlocking]:
+        """Legal decisions one step away; the best of each other form is one of them."""
+        seen = {here}
+        for choice in self._moves(here, threads):
+            if choice not in seen:
+                seen.add(choice)
+                yield choice
+
+    def _moves(
+        self, here: Blocking | WindowBlocking, threads: int
+    ) -> Iterator[Blocking | WindowBlocking]:
+        if isinstance(here, WindowBlocking):
+            yield choose(self.geometry, threads)
+            yield from decisions.around(self.frames, here, threads)
+            return
+        yield from around(self.geometry, here, threads)
+        for _, window in decisions.candidates(self.frames, threads):
+            yield window
+
+    def allows(self, here: Blocking | WindowBlocking) -> bool:
+        """Whether it is legal."""
+        if not isinstance(here, WindowBlocking):
+            return is_legal(self.geometry, here)
+        known = 0 <= here.frame < len(self.frames)
+        return known and decisions.is_legal(self.frames[here.frame], here)
 
 
 def around(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
@@ -96,7 +146,9 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
     """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
     if b.left not in (DIRECT, PRIVATE) or b.right not in (DIRECT, PRIVATE, SHARED):
         return False
-    if b.parallel not in (0, 1) or b.unroll not in _UNROLLS:
+    if b.parallel not in (0, 1) or b.staged not in (0, 1) or b.unroll not in _UNROLLS:
+        return False
+    if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
     panels = RowPanels.of(g.rows.extent, b.tile_rows) if b.tile_rows > 0 else None
     if b.lanes not in lengths(g):
@@ -116,7 +168,6 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         and _divides_columns(g, b)
         and _divides_inner(g, b)
         and _fits_l2(g, b, panels)
-        and (b.left == PRIVATE or g.left.is_affine_along(g.rows))
     )
 
 
@@ -124,6 +175,7 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
     return (
         can_dot(g)
         and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
+        and not b.staged
         and b.tile_rows * (b.tile_vectors + 1) + 1
         <= g.scope.target.vector_registers - g.spare_registers
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
@@ -189,6 +241,9 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         yield replace(here, tile_rows=rows, tile_vectors=vectors)
     for depth in (*_scaled(here.depth), g.inner):
         yield replace(here, depth=depth)
+    for prefetch in (0, 1, *_scaled(here.prefetch or 16)):
+        yield replace(here, prefetch=prefetch)
+    yield replace(here, staged=1 - here.staged)
     for left in (DIRECT, PRIVATE):
         yield replace(here, left=left)
     for right in (DIRECT, PRIVATE, SHARED):
@@ -228,4 +283,7 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     depth = min(inner, ceil(b.depth / unit) * unit)
     depth = inner if b.form == DOT else depth
     task_panels = min(b.task_panels, panels.count)
-    return replace(b, task_columns=task_columns, depth=depth, task_panels=task_panels)
+    prefetch = min(b.prefetch, _FARTHEST) if can_prefetch(g, b.right) else 0
+    return replace(
+        b, task_columns=task_columns, depth=depth, task_panels=task_panels, prefetch=prefetch
+    )

@@ -100,10 +100,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Operands:
-    """`left(row, k)` is a scalar, `right(vector, k)` a vector, both of the accumulators' type."""
+    """`left(row, k)` is a scalar, `right(vector, k)` a vector, both of the accumulators' type. `ahead(k)`
+    asks for memory that is needed later; it comes before each unrolled group of positions from k on."""
 
     left: Callable[[int, Position], Expr]
     right: Callable[[int, Position], Expr]
+    ahead: Callable[[Position], list[Stmt]] = lambda at: []
 
 
 class Accumulators:
@@ -141,7 +143,7 @@ class Accumulators:
         main = span.end - span.tail
         if main:
             var = self._names.loop(span.counter.name, 0, main - 1)
-            body: list[Stmt] = []
+            body = [] if inner else operands.ahead(at | {span.counter: Int.of(var)})
             for u in range(span.unroll):
                 body += self._nest(operands, inner, at | {span.counter: Int.of(var) + u}, fused)
             statements.append(For(var, span.start, span.stop.min(main), tuple(body), span.unroll))
@@ -152,14 +154,24 @@ class Accumulators:
         return statements
 
     def _step(self, operands: Operands, at: Position, fused: bool) -> list[Stmt]:
+        return self.add_product(operands.left, operands.right, at, fused)
+
+    def add_product(
+        self,
+        left: Callable[[int, Position], Expr],
+        right: Callable[[int, Position], Expr],
+        at: Position,
+        fused: bool,
+    ) -> list[Stmt]:
+        """Adds the product at one position of inner."""
         shape, statements = self.shape, list[Stmt]()
         columns: list[Local] = []
         for v in range(shape.vectors):
             columns.append(self._names.local("b", self.dtype, shape.lanes))
-            statements.append(Declare(columns[v], operands.right(v, at)))
+            statements.append(Declare(columns[v], right(v, at)))
         for i, row in enumerate(self.locals):
             factor = self._names.local("a", self.dtype, shape.lanes)
-            statements.append(Declare(factor, Broadcast(operands.left(i, at), shape.lanes)))
+            statements.append(Declare(factor, Broadcast(left(i, at), shape.lanes)))
             for v, local in enumerate(row):
                 statements.append(Assign(local, multiply_add(factor, columns[v], local, fused)))
         return statements

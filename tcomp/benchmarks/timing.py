@@ -6,15 +6,20 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 ROUNDS = 15  # the fewest
 SHORTEST_SAMPLE = 1e-3  # seconds; quicker calls are repeated within a sample
 LONGEST_REPEAT = 1000
-# Before each sample, in seconds: OpenBLAS's threads stay awake for a while after their last work and hold a core
-# that the next contender needs (our matmul on two cores, minima: 14.3 ms without a pause, 11.3 ms with this one).
-PAUSE = 0.08
+# Worker threads of most libraries stay awake for a while after their last work (OpenBLAS about 25 ms, ONNX Runtime's
+# spin 2^20 times), and hold a core that the next contender needs: our matmul on two cores took 14.3 ms right behind
+# OpenBLAS, 11.3 ms after a pause. Settings that put them to sleep at once would slow their owners down instead.
+_REST_STEP = 5e-3  # seconds
+_REST_LIMIT = 0.25
+_SLOW = 0.05  # seconds of a call that gains nothing from being warmed up, nor from being repeated
+_AWAKE = 0.2  # share of a step that this process may still be computing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +49,58 @@ class Timing:
 def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Timing]:
     """Runs all contenders in every round, for at least 15 rounds and then until `budget` seconds are spent.
 
-    Every sample follows a pause and a call that is not timed, and the order rotates from round to round, so
-    that nobody pays for caches, frequency or threads that always the same other one left behind.
+    Every sample begins when the threads of the one before sleep, and with a call that is not timed unless calls
+    are slow; the order rotates from round to round. So nobody pays for caches, frequency or threads that always
+    the same other one left behind.
     """
-    repeats = [_calibrated(c) for c in contenders]
     samples: list[list[float]] = [[] for _ in contenders]
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
+        quick = [estimate(c) < _SLOW for c in contenders]
+        repeats = [_repeats(c) if q else 1 for c, q in zip(contenders, quick, strict=True)]
         deadline = time.perf_counter() + budget
         while len(samples[0]) < ROUNDS or time.perf_counter() < deadline:
             first = len(samples[0]) % len(contenders)
             for n in (*range(first, len(contenders)), *range(first)):
-                time.sleep(PAUSE)
-                contenders[n].call()
+                rest()
+                if quick[n]:
+                    contenders[n].call()
                 samples[n].append(_sample(contenders[n], repeats[n]))
-    finally:
-        if collecting:
-            gc.enable()
     return [Timing(c.name, tuple(s)) for c, s in zip(contenders, samples, strict=True)]
 
 
-def _calibrated(contender: Contender) -> int:
+def estimate(contender: Contender) -> float:
+    """Seconds of one call, from a few; what warms it up."""
+    rest()
+    once = min(_sample(contender, 1) for _ in range(2))
+    if once > _SLOW:
+        return once
+    repeat = _repeats(contender)
+    return min(_sample(contender, repeat) for _ in range(3))
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without Python's garbage collector, whose work would fall on whoever is at it."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def rest() -> None:
+    """Waits until the threads of this process are asleep, a quarter of a second at most."""
+    deadline = time.perf_counter() + _REST_LIMIT
+    while time.perf_counter() < deadline:
+        start, used = time.perf_counter(), time.process_time()
+        time.sleep(_REST_STEP)
+        if time.process_time() - used < _AWAKE * (time.perf_counter() - start):
+            return
+
+
+def _repeats(contender: Contender) -> int:
     """How often to call within a sample; the calls made here warm caches, pages and threads."""
     _sample(contender, 2)
     once = min(_sample(contender, 1) for _ in range(3))
@@ -81,7 +116,7 @@ def _sample(contender: Contender, repeat: int) -> float:
 
 
 def limit_threads(threads: int) -> None:
-    """Gives this process `threads` processors, and NumPy's BLAS as many threads.
+    """Gives this process `threads` processors, and the libraries of peers as many threads.
 
     Must run before NumPy is imported: its libraries read the variables once.
     """

@@ -6,18 +6,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tcomp.cli.timing import Contender, Timing
+from tcomp.benchmarks.timing import Contender, Timing
 
 if TYPE_CHECKING:
     from tcomp.explain import Explanation
+
+LARGEST_READ = 128 << 20  # bytes: beyond every cache
+
+
+def machine_contenders(
+    traffic: float, threads: int
+) -> tuple[Contender, Contender, tuple[float, float]]:
+    """A kernel that only multiplies and adds, one that only reads, and the operations and bytes of a call.
+
+    The array that is read is as large as `traffic`, so that both live in the same level of memory.
+    """
+    from tcomp.probe import bandwidth_kernel, peak_kernel
+
+    kernel, operations = peak_kernel(threads)
+    reader, source, read = bandwidth_kernel(min(int(traffic), LARGEST_READ), threads)
+    peak = Contender("peak", lambda: kernel())
+    return peak, Contender("reader", lambda: reader(source)), (operations, read)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The work of a program and two kernels that do nothing but multiply-adds, or reading.
 
-    `operations` and `bytes` are the program's own, estimated, in one call; the reading kernel's array is as large
-    as the program's traffic, so that both live in the same level of memory.
+    `operations` and `bytes` are the program's own, estimated, in one call.
     """
 
     operations: float
@@ -30,20 +46,10 @@ class Limits:
     @staticmethod
     def of(explanation: Explanation, threads: int) -> Limits:
         """The limits of a compiled program, by its own account of operations and bytes."""
-        from tcomp.probe import bandwidth_kernel, peak_kernel
-
         operations = sum(k.operations for k in explanation.kernels)
         traffic = sum(k.bytes for k in explanation.kernels)
-        kernel, peak_operations = peak_kernel(threads)
-        reader, source, reader_bytes = bandwidth_kernel(min(int(traffic), 128 << 20), threads)
-        return Limits(
-            operations,
-            traffic,
-            Contender("peak", lambda: kernel()),
-            peak_operations,
-            Contender("reader", lambda: reader(source)),
-            reader_bytes,
-        )
+        peak, reader, (peak_operations, reader_bytes) = machine_contenders(traffic, threads)
+        return Limits(operations, traffic, peak, peak_operations, reader, reader_bytes)
 
     def contenders(self) -> list[Contender]:
         return [self.peak, self.reader]

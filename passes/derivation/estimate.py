@@ -1,0 +1,292 @@
+"""Cycles of one definition, by what the code generators make of it.
+
+A sum of products with reuse becomes a packed matrix product: its speed depends on how its iterators occur
+in the factors (batch, rows, columns, inner) and on how regularly the operands lie in memory. All else is
+a loop nest in vectors, whose speed depends on how its reads move along the vector. Constants are cycles of
+one AVX-512 core, fitted to measurements of the derivation cases (docs/derivation.md); orders of magnitude
+are enough, as only different forms of one program are compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
+from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, postorder
+from tcomp.ops import OPS
+from tcomp.passes.contraction_order import factors_of
+from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
+from tcomp.passes.scoping import free_iters, index_iters
+
+VECTOR_BYTES = 64
+PRODUCTS = 2.0  # vector multiply-adds a cycle
+SCALAR_RATE = 8.0  # other operations a cycle, in vectors
+START = 150.0  # beginning a loop nest
+NEAR, FAR = 24.0, 5.0  # bytes a cycle from caches and from memory
+CACHE = 1 << 21
+TALL = 14  # rows of a register tile
+
+# Cycles an element: read along a vector, or packed
+CONTIGUOUS, BROADCAST, STRIDED, SCATTERED = 0.08, 0.03, 0.7, 2.0
+GUARD = 0.1
+PACK, PACK_IRREGULAR, PACK_STRIDED = 0.3, 0.7, 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """The iterators of a sum of products by the factors that depend on them.
+
+    `left` are the factors without the iterator that vectors run along, `right` those with it.
+    """
+
+    batch: tuple[Iter, ...]
+    rows: tuple[Iter, ...]
+    columns: tuple[Iter, ...]
+    inner: tuple[Iter, ...]
+    left: tuple[Expr, ...]
+    right: tuple[Expr, ...]
+
+    @property
+    def products(self) -> float:
+        """How many products are summed in all."""
+        return extent(self.batch) * extent(self.rows) * extent(self.columns) * extent(self.inner)
+
+
+@lru_cache(1 << 14)
+def cycles(definition: Definition) -> float:
+    """Estimated cycles of a definition that is a loop nest of its own."""
+    found = occurrence(definition)
+    work = _contraction(definition, found) if found is not None else _nest(definition)
+    return START + work + _memory(definition)
+
+
+@lru_cache(1 << 14)
+def least_cycles(definition: Definition) -> float:
+    """What the definition would take if its product were perfectly regular: what further steps may reach."""
+    node = _one_sum(definition)
+    if node is None:
+        return cycles(definition)
+    reached = 1.0
+    for group in _by_output(node, frozenset(definition.iters)):
+        reached *= group
+    points = extent(definition.iters)
+    products = min(points, reached) * extent(node.iters) / _periods(node.body)
+    lanes = VECTOR_BYTES / max(1, definition.tensor.dtype.bytes)
+    return min(cycles(definition), START + products / (PRODUCTS * lanes) + _memory(definition))
+
+
+@lru_cache(1 << 14)
+def mismatches(definition: Definition) -> int:
+    """How far a definition is from what the generators do well: positions that several iterators of a
+    product move together, guards of its factors, remainders, and divisions."""
+    node = _one_sum(definition)
+    if node is None:
+        return 0
+    count = 0
+    for each in postorder(node.body):
+        if isinstance(each, Read):
+            count += each.otherwise is not None
+            for index in each.index:
+                count += max(0, len(index_iters((index,))) - 1)
+                count += sum(isinstance(a, FloorDiv | Mod) for a in index.atoms())
+        elif isinstance(each, Apply) and each.op == "where":
+            count += 2
+    return count
+
+
+def occurrence(definition: Definition) -> Occurrence | None:
+    """How the iterators of a product sum occur; None for a definition without reuse of both operands."""
+    node = _one_sum(definition)
+    if node is None:
+        return None
+    vector = next((it for it in reversed(definition.iters) if _several(it)), None)
+    factors = [f for f in factors_of(node.body) if not isinstance(f, Const)]
+    left = tuple(f for f in factors if vector not in free_iters(f))
+    right = tuple(f for f in factors if vector in free_iters(f))
+    if not left or not right:
+        return None
+    in_left, in_right = (frozenset().union(*map(free_iters, side)) for side in (left, right))
+    output = definition.iters
+    both = in_left & in_right
+    lonely = [it for it in output if it not in in_left | in_right and _several(it)]
+    rows = tuple(it for it in output if it in in_left - both)
+    if lonely or extent(rows) == 1:
+        return None
+    return Occurrence(
+        batch=tuple(it for it in output if it in both),
+        rows=rows,
+        columns=tuple(it for it in output if it in in_right - both),
+        inner=node.iters,
+        left=left,
+        right=right,
+    )
+
+
+def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
+    """Points of a range product."""
+    total = 1.0
+    for it in iters:
+        total *= it.extent.constant
+    return total
+
+
+# -- contractions ------------------------------------------------------------------------------------
+
+
+def _contraction(definition: Definition, found: Occurrence) -> float:
+    lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
+    rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
+    inner = extent(found.inner)
+    run = 1.0  # vectors fill where columns are one range of memory of the result
+    for it in reversed(definition.iters):
+        if it not in found.columns and _several(it):
+            break
+        run *= it.extent.constant
+    filled = run / (lanes * ceil(run / lanes))
+    tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
+    depth = inner / (inner + 8.0)
+    work = found.products / (PRODUCTS * lanes * filled * tile * depth)
+    packed = (
+        batch
+        * inner
+        * (
+            rows * _packing(found.left, found.rows, found.inner)
+            + columns * _packing(found.right, found.columns, found.inner)
+        )
+    )
+    return work + packed + _outside(definition)
+
+
+def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:
+    """Cycles an element of bringing an operand into panels, by the iterator it is contiguous along."""
+    if not all(map(_is_regular, factors)):
+        return PACK_IRREGULAR
+    for node in (n for f in factors for n in postorder(f) if isinstance(n, Read)):
+        last = next((i for i in reversed(node.index) if not i.is_constant), None)
+        if last is None:
+            continue
+        moving = [it for it in (*own, *inner) if last.coefficient(it)]
+        if moving and moving[0] not in (own[-1:] + inner[-1:]):
+            return PACK_STRIDED
+    return PACK
+
+
+def _is_regular(factor: Expr) -> bool:
+    """Whether a factor is one read whose positions each move with one iterator, without a guard."""
+    reads = [n for n in postorder(factor) if isinstance(n, Read)]
+    return all(
+        r.otherwise is None and all(len(i.leaves()) <= 1 and not _divided(i) for i in r.index)
+        for r in reads
+    ) and not any(isinstance(n, Apply) and n.op == "where" for n in postorder(factor))
+
+
+def _outside(definition: Definition) -> float:
+    """The epilogue."""
+    points = extent(definition.iters)
+    outside = postorder_outside_reductions(definition.body)
+    return points * sum(OPS[n.op].cost for n in outside if isinstance(n, Apply)) / SCALAR_RATE
+
+
+# -- loop nests --------------------------------------------------------------------------------------
+
+
+def _nest(definition: Definition) -> float:
+    return _walk(definition.body, definition.iters, extent(definition.iters))
+
+
+def _walk(expr: Expr, around: tuple[Iter, ...], points: float) -> float:
+    total = 0.0
+    for node in postorder_outside_reductions(expr):
+        match node:
+            case Apply(op, _, _):
+                total += points * OPS[op].cost / SCALAR_RATE
+            case Read():
+                total += points * _read(node, around)
+            case Reduce():
+                inside = (*around, *node.iters)
+                inner = points * extent(node.iters)
+                total += inner / SCALAR_RATE + _walk(node.body, inside, inner)
+    return total
+
+
+def _read(node: Read, around: tuple[Iter, ...]) -> float:
+    """Cycles of one element of a read, along the best vector around it."""
+    wide = [it for it in around if it.extent.constant >= 8] or [it for it in around if _several(it)]
+    guard = 0.0 if node.otherwise is None else GUARD
+    return min((_along(node, it) for it in wide[-2:]), default=BROADCAST) + guard
+
+
+def _along(node: Read, it: Iter) -> float:
+    steps = [index.coefficient(it) for index in node.index]
+    if any(step is None for step in steps):
+        return SCATTERED
+    if not any(steps):
+        return BROADCAST
+    # A fraction of a vector is filled where the range is short.
+    short = max(1.0, 8.0 / it.extent.constant)
+    return (CONTIGUOUS if steps[-1] == 1 and not any(steps[:-1]) else STRIDED) * short
+
+
+# -- parts -------------------------------------------------------------------------------------------
+
+
+def _memory(definition: Definition) -> float:
+    """Cycles to bring in each distinct element that is read, and to write the result."""
+    total = extent(definition.iters) * definition.tensor.dtype.bytes
+    for tensor in {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}:
+        size = 1.0
+        for axis in tensor.shape:
+            size *= axis.constant
+        total += size * tensor.dtype.bytes
+    return total / (NEAR if total < CACHE else FAR)
+
+
+def _one_sum(definition: Definition) -> Reduce | None:
+    """The only sum of a definition, if it is one of products."""
+    sums = [n for n in postorder(definition.body) if isinstance(n, Reduce)]
+    return sums[0] if len(sums) == 1 and is_product_sum(sums[0]) else None
+
+
+def _by_output(node: Reduce, output: frozenset[Iter]) -> list[float]:
+    """For each factor, how many of its rows the output points can tell apart."""
+    found = []
+    for factor in factors_of(node.body):
+        distinct = extent(free_iters(factor) & output)
+        for each in postorder(factor):
+            if isinstance(each, Read):
+                reach = 1.0
+                for index, axis in zip(each.index, each.tensor.shape, strict=True):
+                    moving = index_iters((index,)) & output
+                    if moving:
+                        reach *= min(axis.constant, _values(index, moving))
+                distinct = min(distinct, reach)
+        found.append(distinct)
+    return found
+
+
+def _values(index: Int, moving: frozenset[Iter]) -> float:
+    fixed = {it: it.lo for it in index_iters((index,)) - moving}
+    low, high = index.sub(fixed).bounds() if fixed else index.bounds()
+    return float("inf") if low is None or high is None else high + 1.0 - low
+
+
+def _periods(body: Expr) -> float:
+    """The product of moduli of the remainders that conditions ask for: the share of terms that count."""
+    total = 1.0
+    for node in postorder(body):
+        if isinstance(node, Apply) and node.op == "eq":
+            for index in (a.index for a in node.args if hasattr(a, "index")):
+                for atom in index.atoms():
+                    if isinstance(atom, Mod) and atom.right.is_constant:
+                        total *= max(1, atom.right.constant)
+    return total
+
+
+def _divided(index: Int) -> bool:
+    return any(isinstance(a, FloorDiv | Mod) for a in index.atoms())
+
+
+def _several(it: Iter) -> bool:
+    return it.extent.constant > 1

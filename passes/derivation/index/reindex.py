@@ -1,0 +1,143 @@
+"""The one step that all rules on output iterators share: a definition over other iterators, and back.
+
+T[x] = f(x)      =      U[u] = f(g(u));  T[x] = U[h(x)]        where g(h(x)) = x
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from math import gcd
+
+from tcomp.ir.integer import FloorDiv, Int, Iter, Mod, Value
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Definition,
+    Expr,
+    Program,
+    Read,
+    Reduce,
+    Scan,
+    Tensor,
+    postorder,
+    substitute,
+)
+from tcomp.passes.derivation.rule import Application, is_barren, remember_barren, with_statement
+from tcomp.passes.inline import guarded, inlined, zero
+from tcomp.passes.scoping import fresh_name, names_of
+
+DefinitionRule = Callable[[Definition, set[str]], Iterator[tuple[Definition, ...]]]
+
+
+def on_definitions(rule: DefinitionRule) -> Application:
+    """Lifts a rule that replaces one definition to programs; scans are left alone."""
+
+    def apply(program: Program) -> Iterator[tuple[str, Program]]:
+        for position, statement in enumerate(program.body):
+            if isinstance(statement, Scan) or is_barren(rule, statement):
+                continue
+            found = False
+            for made in rule(statement, names_of(program)):
+                found = True
+                yield statement.tensor.name, _placed(program, position, made)
+            if not found:
+                remember_barren(rule, statement)
+
+    return apply
+
+
+def _placed(program: Program, position: int, made: tuple[Definition, ...]) -> Program:
+    """The program with a definition replaced; readers of a mere rearrangement read what it rearranges.
+
+    Else planning would take a rearranged product for the product's epilogue, and undo the rule.
+    """
+    result = with_statement(program, position, made)
+    moved = [d.tensor for d in made if isinstance(d.body, Read) and d.tensor not in program.results]
+    for tensor in moved:
+        definition = next(d for d in result.definitions() if d.tensor is tensor)
+        result = inlined(result, definition) or result
+    return result
+
+
+def reindexed(
+    definition: Definition,
+    iters: tuple[Iter, ...],
+    forward: Mapping[Iter, Int],
+    backward: tuple[Int, ...],
+    taken: set[str],
+    *,
+    onto: bool,
+    otherwise: Expr | None = None,
+) -> tuple[Definition, ...] | None:
+    """A definition over `iters`, and the old tensor as a rearrangement of it.
+
+    `forward` says what the old iterators are at the new ones, `backward` where an old point is found.
+    Unless every new point belongs to an old one (`onto`), the new definition makes points that nobody
+    reads; its reads are guarded there, and None is given where a guard would hide a fault of data.
+    `otherwise` is the old value outside the new ranges.
+    """
+    body = substitute(definition.body, forward)
+    if not onto:
+        if depends_on_data(definition.body):
+            return None
+        body = guarded(body)
+    tensor = Tensor(
+        fresh_name(definition.tensor.name, taken),
+        definition.tensor.dtype,
+        tuple((it.lo, it.hi) for it in iters),
+    )
+    back = Definition(definition.tensor, definition.iters, Read(tensor, backward, otherwise))
+    return Definition(tensor, iters, body), back
+
+
+def depends_on_data(expr: Expr) -> bool:
+    """Whether an unguarded read has an index that data decide: it may raise, so it must stay as it is."""
+    return any(
+        isinstance(node, Read)
+        and node.otherwise is None
+        and any(isinstance(a, Value) for index in node.index for a in index.leaves())
+        for node in postorder(expr)
+    )
+
+
+def fresh(name: str, lo: int | Int, hi: int | Int, taken: set[str]) -> Iter:
+    """An iterator with a name of its own."""
+    return Iter(fresh_name(name, taken), Int.of(lo), Int.of(hi))
+
+
+def indices(expr: Expr) -> Iterator[Int]:
+    """Every position in an expression: those of reads, and index values."""
+    for node in postorder(expr):
+        if isinstance(node, Read):
+            yield from node.index
+        elif hasattr(node, "index"):
+            yield node.index
+
+
+def divisors(expr: Expr, it: Iter) -> list[int]:
+    """The constants by which something that moves with `it` is divided, or its remainder taken."""
+    found: set[int] = set()
+    pending = list(indices(expr))
+    while pending:
+        index = pending.pop()
+        for atom in index.atoms():
+            if isinstance(atom, FloorDiv | Mod) and it in atom.left.leaves():
+                if atom.right.is_constant and atom.right.constant > 1:
+                    common = gcd(atom.right.constant, *(c for _, c in atom.left.terms))
+                    found.add(atom.right.constant // common)
+                pending.append(atom.left)
+    return sorted(found)
+
+
+def spans(it: Iter) -> int:
+    """The number of values of an iterator of a bound program."""
+    return it.extent.constant
+
+
+def summed(expr: Expr) -> bool:
+    """Whether an expression is a sum."""
+    return isinstance(expr, Reduce) and expr.op == "sum"
+
+
+def where(condition: Expr, value: Expr) -> Expr:
+    """The value where the condition holds, else 0."""
+    return Apply("where", (condition, value, zero(value)), value.dtype)

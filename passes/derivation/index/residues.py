@@ -1,0 +1,115 @@
+"""Congruences: a sum over what leaves one remainder runs over quotients only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd
+
+from tcomp.ir.dtypes import boolean, i64
+from tcomp.ir.integer import Int, Iter, Mod
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Const,
+    Expr,
+    IndexValue,
+    Reduce,
+    rewrite,
+    substitute,
+    truth,
+)
+from tcomp.passes.contraction_order import factors_of
+from tcomp.passes.derivation.algebra import multiply
+from tcomp.passes.derivation.index.reindex import depends_on_data, fresh, spans, summed, where
+from tcomp.passes.inline import guarded, zero
+from tcomp.passes.simplify import conjuncts, simplify_expression
+
+
+def solve_congruence(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[r](where((a*r + e) % m == c, f(r), 0) * g(r))  =  sum[q](f(m'*q + s) * g(m'*q + s)).
+
+    a*r = c - e modulo m has solutions if d = gcd(a, m) divides c - e, and then they are those of one
+    residue s modulo m' = m / d: s = (c - e)/d * (a/d)^-1. All conditions are solved. Where m' does not
+    divide the range of r, terms of the last, partial period are left out by a guard on every factor.
+    """
+    if not isinstance(node, Reduce) or not summed(node):
+        return
+    result = node
+    while (further := _first(result, taken)) is not None:
+        result = further
+    if result is not node:
+        yield result
+
+
+def _first(node: Reduce, taken: set[str]) -> Reduce | None:
+    """One congruence solved; None where there is none left."""
+    factors = factors_of(node.body)
+    for factor in factors:
+        for condition in _selecting(factor):
+            congruence = _congruence(condition)
+            if congruence is None or depends_on_data(node.body):
+                continue
+            left, modulus, remainder = congruence
+            for it in node.iters:
+                if step := left.coefficient(it):
+                    rest = remainder - left + Int.of(it) * step
+                    return _solved(node, factors, condition, it, step, rest, modulus, taken)
+    return None
+
+
+def _solved(
+    node: Reduce,
+    factors: tuple[Expr, ...],
+    condition: Expr,
+    it: Iter,
+    factor: int,
+    rest: Int,
+    modulus: int,
+    taken: set[str],
+) -> Reduce:
+    """`node` where `condition` says factor * it = rest modulo `modulus`."""
+    common = gcd(factor, modulus)
+    period = modulus // common
+    inverse = pow(factor // common, -1, period)
+    start = (rest // common * inverse - it.lo) % period
+    periods = -(-spans(it) // period)
+    quotient = fresh(it.name, 0, periods, taken)
+    value = it.lo + Int.of(quotient) * period + start
+    kept = truth(True) if common == 1 else _equal(rest % common, 0)
+    partial = spans(it) % period != 0
+
+    def moved(each: Expr) -> Expr:
+        free = rewrite(each, lambda n: kept if n is condition else None)
+        result = guarded(substitute(free, {it: value}))
+        if partial and not isinstance(each, Const):
+            result = where(less(value, it.hi), result)
+        return simplify_expression(result)
+
+    iters = tuple(quotient if other is it else other for other in node.iters)
+    return Reduce("sum", iters, multiply([moved(f) for f in factors]))
+
+
+def _selecting(factor: Expr) -> Iterator[Expr]:
+    """The conditions that must all hold for a factor not to be 0."""
+    while isinstance(factor, Apply) and factor.op == "where" and factor.args[2] is zero(factor):
+        yield from conjuncts(factor.args[0])
+        factor = factor.args[1]
+
+
+def _congruence(condition: Expr) -> tuple[Int, int, int] | None:
+    """`left % modulus == remainder` as its three parts."""
+    match condition:
+        case Apply("eq", (IndexValue(index, _), Const(remainder, _)), _):
+            match index.terms:
+                case ((((Mod() as atom),), 1),) if atom.right.is_constant:
+                    if atom.right.constant > 0 and not isinstance(remainder, bool):
+                        return atom.left, atom.right.constant, int(remainder) - index.constant
+    return None
+
+
+def _equal(index: Int, value: int) -> Expr:
+    return Apply("eq", (IndexValue(index, i64), Const(value, i64)), boolean)
+
+
+def less(index: Int, limit: Int) -> Expr:
+    """index < limit."""
+    return Apply("lt", (IndexValue(index, i64), Const(limit.constant, i64)), boolean)

@@ -1,0 +1,151 @@
+"""Variable splitting: one iterator becomes quotient and remainder by a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from tcomp.ir.integer import Int, Iter
+from tcomp.ir.tensor.nodes import Const, Definition, Expr, Reduce, postorder, substitute
+from tcomp.passes.contraction_order import factors_of
+from tcomp.passes.derivation.algebra import multiply
+from tcomp.passes.derivation.index.reindex import (
+    depends_on_data,
+    divisors,
+    fresh,
+    indices,
+    reindexed,
+    spans,
+    summed,
+    where,
+)
+from tcomp.passes.derivation.index.residues import less
+from tcomp.passes.derivation.index.staging import slides
+from tcomp.passes.inline import guarded
+from tcomp.passes.lift import is_product_sum
+
+MAX_TAPS = 16  # iterators of sums that are split for their own sake are windows,
+FEW = (3, 2)  # and these are the windows for which there are fast algorithms
+
+
+def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
+    """T[y] = f(y)  =  U[p, q] = f(m*q + p);  T[y] = U[y % m, y // m].
+
+    By the constants m that the body divides by, and by the dilations of what it slides over, at all
+    iterators for which there are such. The residues come first, as the numbers of a batch: what is
+    contiguous along y is contiguous along the quotient.
+    """
+    moduli = {it: found for it in definition.iters if (found := _moduli(definition, it))}
+    for choice in product(*moduli.values()):
+        if choice:
+            made = _split(definition, dict(zip(moduli, choice, strict=True)), set(taken))
+            if made is not None:
+                yield made
+
+
+def _split(
+    definition: Definition, moduli: dict[Iter, int], taken: set[str]
+) -> tuple[Definition, ...] | None:
+    quotients: list[Iter] = []
+    residues: list[Iter] = []
+    forward: dict[Iter, Int] = {}
+    onto = True
+    for it in definition.iters:
+        if it not in moduli:
+            quotients.append(it)
+            continue
+        modulus = moduli[it]
+        last = (it.hi.constant - 1) // modulus
+        quotients.append(fresh(it.name, it.lo.constant // modulus, last + 1, taken))
+        residues.append(fresh(it.name, 0, modulus, taken))
+        forward[it] = Int.of(quotients[-1]) * modulus + residues[-1]
+        onto = onto and it.lo.constant % modulus == 0 and it.hi.constant % modulus == 0
+    split = [it for it in definition.iters if it in moduli]
+    return reindexed(
+        definition,
+        (*residues, *quotients),
+        forward,
+        (
+            *(Int.of(it) % moduli[it] for it in split),
+            *(Int.of(it) // moduli.get(it, 1) for it in definition.iters),
+        ),
+        taken,
+        onto=onto,
+    )
+
+
+def _moduli(definition: Definition, it: Iter) -> list[int]:
+    extent = spans(it)
+    found = {*divisors(definition.body, it), *_dilations(definition, it)}
+    return sorted(m for m in found if 1 < m < extent)
+
+
+def _dilations(definition: Definition, it: Iter) -> set[int]:
+    """Steps of summed iterators in positions that move one by one with an output iterator."""
+    summed_iters = {
+        s for node in postorder(definition.body) if isinstance(node, Reduce) for s in node.iters
+    }
+    found: set[int] = set()
+    for index in indices(definition.body):
+        if index.coefficient(it) != 1:
+            continue
+        steps = [c for s in summed_iters if (c := index.coefficient(s))]
+        found |= {abs(c) for c in steps if abs(c) > 1}
+    return found
+
+
+def split_summed(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[r in 0:m*n](f(r))  =  sum[q in 0:n, p in 0:m](f(m*q + p)), for windows of a few taps."""
+    if not isinstance(node, Reduce) or not summed(node):
+        return
+    for it in node.iters:
+        extent = spans(it)
+        if not is_product_sum(node) or extent > MAX_TAPS or not slides(node, it):
+            continue
+        for modulus in FEW:
+            if extent % modulus == 0 and extent > modulus:
+                quotient = fresh(it.name, 0, extent // modulus, taken)
+                residue = fresh(it.name, 0, modulus, taken)
+                value = it.lo + Int.of(quotient) * modulus + residue
+                rest = tuple(other for other in node.iters if other is not it)
+                yield Reduce("sum", (*rest, quotient, residue), substitute(node.body, {it: value}))
+
+
+def reverse(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[r in 0:n](f(n - 1 - r))  =  sum[r in 0:n](f(r)), where every position goes backwards with r."""
+    if not isinstance(node, Reduce) or not summed(node):
+        return
+    backwards: dict[Iter, Int] = {}
+    for it in node.iters:
+        steps = [i.coefficient(it) for i in indices(node.body) if it in i.leaves()]
+        if steps and all(step is not None and step < 0 for step in steps):
+            backwards[it] = it.lo + it.hi - 1 - it
+    if backwards:
+        yield Reduce("sum", node.iters, substitute(node.body, backwards))
+
+
+def relax(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[r in 0:n](f(r) * g(r))  =  sum[r in 0:m](f'(r) * g'(r)), m > n the next multiple of 2 or 3.
+
+    f' and g' are f and g inside the old range and 0 outside, so the new terms are 0 * 0.
+    """
+    if not isinstance(node, Reduce) or not summed(node) or depends_on_data(node.body):
+        return
+    for it in node.iters:
+        extent = spans(it)
+        if not is_product_sum(node) or not slides(node, it) or any(extent % m == 0 for m in FEW):
+            continue
+        for multiple in FEW:
+            larger = -(-extent // multiple) * multiple
+            if multiple < extent <= MAX_TAPS:
+                wide = Iter(it.name, it.lo, it.lo + larger)
+                factors = [_extended(f, it, wide) for f in factors_of(node.body)]
+                iters = tuple(wide if other is it else other for other in node.iters)
+                yield Reduce("sum", iters, multiply(factors))
+
+
+def _extended(factor: Expr, old: Iter, wide: Iter) -> Expr:
+    moved = guarded(substitute(factor, {old: Int.of(wide)}))
+    if isinstance(factor, Const):
+        return moved
+    return where(less(Int.of(wide), old.hi), moved)

@@ -1,0 +1,123 @@
+"""Best-first search over equal programs.
+
+States are programs in a normal form, told apart by canonical digests. The open state that promises most is
+expanded first: a state promises what it would cost if its sums were ordered and its products regular, so
+that a step on the way, such as one large sum that no kernel would run as it stands, is not mistaken for
+a dead end; among equal promises the one that is closer to such a form goes first. The order is
+deterministic and does not depend on the budget: a larger one sees the same states and then more.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tcomp.ir.tensor.nodes import Program, postorder
+from tcomp.passes.derivation.cost import Cost
+from tcomp.passes.derivation.estimate import mismatches
+from tcomp.passes.derivation.normal import mark, normal_form
+from tcomp.passes.derivation.rule import Rule, Step
+
+MAX_GROWTH = 4  # a state with this many times the nodes of the source is not expanded
+MAX_COST_RATIO = 16.0  # nor one that promises no less than this many times the best
+DISTANCE = 0.1  # of its promise a state is put back for each mismatch
+STEP = 0.01  # and for each step
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A program, how it was derived, and what it costs."""
+
+    program: Program
+    cost: float
+    promise: float
+    parent: State | None
+    rule: str
+    tensor: str
+    depth: int
+    mark: tuple[str, ...]
+
+    def steps(self) -> tuple[Step, ...]:
+        """The applications from the source to this state."""
+        found: list[Step] = []
+        state = self
+        while state.parent is not None:
+            found.append(Step(state.rule, state.tensor, state.program))
+            state = state.parent
+        return tuple(reversed(found))
+
+    def rules(self) -> set[str]:
+        """The names of the rules that were applied."""
+        return {step.rule for step in self.steps()}
+
+    @property
+    def priority(self) -> float:
+        """What the queue orders by; the smallest goes first."""
+        distance = sum(mismatches(d) for d in self.program.definitions())
+        return self.promise * (1 + DISTANCE * distance + STEP * self.depth)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All states in the order in which they were found, the source first, and whether none was left."""
+
+    states: tuple[State, ...]
+    complete: bool
+
+
+def search(
+    source: Program,
+    *,
+    seconds: float,
+    cost: Cost,
+    promise: Cost,
+    rules: tuple[Rule, ...],
+    clock: Callable[[], float] = time.perf_counter,
+) -> Found:
+    """Searches what `source`, a program in normal form, equals."""
+    start = clock()
+    first = State(source, cost(source), promise(source), None, "", "", 0, mark(source))
+    states = [first]
+    best = first.cost
+    depths = {first.mark: 0}
+    queue: list[tuple[float, int, State]] = [(first.priority, 0, first)]
+    limit = MAX_GROWTH * _nodes(source) + 64
+    while queue:
+        _, _, state = heapq.heappop(queue)
+        if depths[state.mark] < state.depth:
+            continue  # reached again in fewer steps
+        if state.promise > best * MAX_COST_RATIO:
+            continue
+        for rule, tensor, program in _successors(state, rules):
+            if clock() - start > seconds:
+                return Found(tuple(states), complete=False)
+            known = depths.get(digest := mark(program))
+            if (known is not None and known <= state.depth + 1) or _nodes(program) > limit:
+                continue
+            depths[digest] = state.depth + 1
+            depth = state.depth + 1
+            made = State(
+                program, cost(program), promise(program), state, rule, tensor, depth, digest
+            )
+            states.append(made)
+            best = min(best, made.cost)
+            heapq.heappush(queue, (made.priority, len(states), made))
+    return Found(tuple(states), complete=True)
+
+
+def _successors(state: State, rules: tuple[Rule, ...]) -> Iterator[tuple[str, str, Program]]:
+    """What one application gives; only the first one of a rule that always helps."""
+    for rule in rules:
+        if rule.always:
+            for tensor, program in rule.apply(state.program):
+                yield rule.name, tensor, normal_form(program)
+                return
+    for rule in rules:
+        for tensor, program in rule.apply(state.program):
+            yield rule.name, tensor, normal_form(program)
+
+
+def _nodes(program: Program) -> int:
+    return sum(len(postorder(d.body)) for d in program.definitions())
