@@ -15,18 +15,18 @@ _L2_WAYS = 8  # at least
 PACK = 2.0  # a vector loaded and stored
 PACK_TRANSPOSED = 5.0  # and exchanged with others on the way
 _TALLEST = 16
-READ_FAR = 3.0  # more for a vector from beyond L2 that was asked for in time
+READ_FAR = 5.0  # more for a vector from beyond L2 that was asked for in time
 FAR = 10.0  # more for a vector from beyond L2: 64 bytes at 10 to 20 GB/s
 TASK = 200.0  # starting a task
 
 
 def tile_step(rows: int, vectors: int) -> float:
     """One inner position of a register tile: its multiplications, or 1.3 times its loads where these are
-    more, or what the latency of nine sums leaves idle, and a little for the loop.
+    more, or what the latency of nine sums leaves idle, a little for each load, and for the loop.
 
     Fitted to shapes measured on Zen 3 (6x16 95 GFLOP/s, 14x8 71, 8x8 63, 4x16 84, 2x16 51).
     """
-    return max(float(rows * vectors), 1.3 * (rows + vectors), 9.0) + 0.25
+    return max(float(rows * vectors), 1.3 * (rows + vectors), 9.0) + 0.05 * (rows + vectors) + 0.25
 
 
 def block_step(panels: RowPanels, first: int, count: int, vectors: int, per_tile: int) -> float:
