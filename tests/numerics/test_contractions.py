@@ -213,4 +213,6 @@ def test_many_terms_of_few_outputs_are_split() -> None:
     assert len(plan.groups) == 2
     partial = match(plan.groups[0].members[0])
     assert partial is not None
-    assert [int(it.extent) for it in partial.batch] == [19]  # of 2048 terms each, and 1088 left over
+    assert [int(it.extent) for it in partial.batch] == [
+        19
+    ]  # of 2048 terms each, and 1088 left over

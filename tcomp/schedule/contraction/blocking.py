@@ -26,6 +26,7 @@ _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE = 16  # sums of a tile of dot products
 _LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
 _LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
+_DOT_AHEAD = 256  # positions of inner ahead (1x4096x4096 nt: 2.32 ms, 2.16 with these)
 _STREAMED_ROWS = 8  # rows up to which a right from afar goes by once, a few of its rows at a time
 _SHORT_ROWS = (
     64  # rows up to which a right from afar is packed where it is used, never to come back
@@ -233,7 +234,7 @@ def _choose_dots(g: Geometry, threads: int) -> Blocking:
     task_columns = share * columns or g.columns.extent
     return Blocking(
         DOT, g.lanes, panels.tallest, columns, unroll, g.inner, panels.count, task_columns, DIRECT, DIRECT,
-        int(parallel), 0, 0,
+        int(parallel), _DOT_AHEAD if _is_far(g) and can_prefetch(g, DIRECT) else 0, 0,
     )  # fmt: skip
 
 

@@ -149,7 +149,7 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
     return (
         can_dot(g)
         and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
-        and not (b.prefetch or b.staged)
+        and not b.staged
         and b.tile_rows * (b.tile_vectors + 1) + 1 <= g.scope.target.vector_registers
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
     )
