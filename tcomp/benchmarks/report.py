@@ -165,10 +165,8 @@ def _tuned(results: Sequence[Result]) -> Table:
         shares = [(r.analytical_share, r) for r in runs if r.analytical_share is not None]
         if shares:
             share, result = min(shares, key=lambda pair: pair[0])
-            times = (result.standing(n) for n in (OURS_OUT, OURS_TUNED))
-            rows.append(
-                (result.workload, *(_milliseconds(t and t.best) for t in times), _percent(share))
-            )
+            times = [s.best for n in (OURS_OUT, OURS_TUNED) if (s := result.standing(n))]
+            rows.append((result.workload, *map(_milliseconds, times), _percent(share)))
     columns = ("workload", "analytical", "tuned", "analytical of best")
     return Table("Analytical schedules beside the best on record (ms)", columns, tuple(rows))
 
