@@ -101,9 +101,6 @@ CASES = {
     "the last layer of DCGAN": Case(
         transposed(1, 64, 32, 3, 4, 2, 1), regular_product(1024, 48, 64), "yes"
     ),
-    "the first layer of DCGAN": Case(
-        transposed(2, 100, 1, 512, 4, 1, 0), regular_product(2, 8192, 100), "either"
-    ),
     "a stride that does not divide the taps": Case(
         transposed(2, 32, 5, 24, 3, 2, 1), phases(4), "yes"
     ),
