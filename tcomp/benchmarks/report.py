@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tcomp.benchmarks.results import OURS, Result, repeated
 from tcomp.benchmarks.workload import Suite
 
+SLOW_COMPILATION = 0.4  # seconds that any one compilation should stay below
 SHORTFALL = 0.95  # below this ratio a workload is listed by itself
 
 
@@ -67,7 +68,7 @@ def tables(suite: Suite, results: Sequence[Result]) -> list[Table]:
     found = [_classes(suite, rated), _sources(rated), _shortfalls(rated), _workloads(rated)]
     if any("rules" in s.result.facts for s in rated):
         found = [_sources(rated), _shortfalls(rated), _derivations(rated)]
-    return [t for t in (*found, _unrated(mine)) if t.rows]
+    return [t for t in (*found, _compilation(mine), _unrated(mine)) if t.rows]
 
 
 def _classes(suite: Suite, rated: Sequence[Score]) -> Table:
@@ -156,6 +157,27 @@ def _table(title: str, columns: dict[str, Callable[[Score], str]], rated: Sequen
     cells = {name: [column(s) for s in rated] for name, column in columns.items()}
     shown = {name: column for name, column in cells.items() if any(column)}
     return Table(title, tuple(shown), tuple(zip(*shown.values(), strict=True)))
+
+
+def _compilation(results: Sequence[Result]) -> Table:
+    """Seconds from text to the first result, where it was not in the cache already; derivations tell their own."""
+    seconds = sorted(
+        r.facts["compile_seconds"]
+        for r in results
+        if "compile_seconds" in r.facts and "rules" not in r.facts
+    )
+    if not seconds:
+        return Table("", (), ())
+    slow = sum(s > SLOW_COMPILATION for s in seconds)
+    row = (
+        str(len(seconds)),
+        f"{statistics.median(seconds):.2f}",
+        f"{seconds[len(seconds) * 9 // 10]:.2f}",
+        f"{seconds[-1]:.2f}",
+        str(slow),
+    )
+    columns = ("compilations", "median", "nine of ten", "longest", f"over {SLOW_COMPILATION} s")
+    return Table("From text to the first result (s)", columns, (row,))
 
 
 def _unrated(results: Sequence[Result]) -> Table:

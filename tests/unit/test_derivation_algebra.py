@@ -68,7 +68,7 @@ ATTENTION = """def f(Q: f32[S, D], K: f32[T, D], V: f32[T, D]) -> O: f32[S, D]:
 
 
 def search(text: str, accuracy: str = "standard", constants: str = "", **sizes: int) -> Derivation:
-    return derived(written(text, **sizes), accuracy, frozenset(constants.split()), seconds=1.0)
+    return derived(written(text, **sizes), accuracy, frozenset(constants.split()), seconds=0.8)
 
 
 def work(program: Program) -> float:
@@ -113,7 +113,7 @@ def test_linear_layers_collapse_but_not_through_a_function() -> None:
     assert found.cost_after > 0.9 * found.cost_before
 
 
-@pytest.mark.parametrize(("p", "q"), [(64, 64), (31, 17), (13, 48)])
+@pytest.mark.parametrize(("p", "q"), [(64, 64), (13, 48)])
 def test_kronecker_products_are_two_small_products(p: int, q: int) -> None:
     found = search(KRONECKER, P=p, Q=q)
     assert work(found.program) < 2.5 * p * q * (p + q)
