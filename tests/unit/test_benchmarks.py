@@ -238,7 +238,10 @@ def test_how_near_the_analytical_schedule_comes():
     assert result.analytical_share is None
     for tuned, share in ((1.5, 0.75), (2.5, 1.0)):
         standing = Standing(OURS_TUNED, "out=", (tuned,), 0.0)
-        assert replace(result, standings=(*result.standings, standing)).analytical_share == share
+        measured = replace(result, standings=(*result.standings, standing))
+        assert measured.analytical_share == share
+        (table,) = [t for t in report.tables(FAKES, [measured]) if t.title.startswith("Analytical")]
+        assert table.rows == (("a", "2e+03", f"{tuned * 1e3:.3g}", f"{share:.0%}"),)
 
 
 def test_geometric_means():
@@ -264,7 +267,7 @@ def test_tables_name_targets_and_what_falls_short():
     assert [r[0] for r in shown["Without a ratio"].rows] == ["c"]
     text = report.markdown(shown.values())
     assert "| small | 2 | 1.00 | 0.50 | 2.00 | 1.50 | 1 of 2 |" in text
-    assert "analytical of best" not in text  # a column that nobody has
+    assert "analytical of best" not in text  # a table without rows
     assert "a" in report.plain(shown["Below 0.95"])
 
 
