@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from tcomp.codegen.llvm import assembly, compile_object
 from tcomp.codegen.named import target_named
 from tcomp.ir.dtypes import DType, bf16, i8, i16, i32, u8
 from tcomp.ir.integer import Int
-from tcomp.ir.loop.interpreter import evaluate
+from tcomp.ir.loop.interpreter import evaluate, interpret
 from tcomp.ir.loop.nodes import Const, Op
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor.nodes import Apply, Definition, Program, Read
@@ -234,4 +235,23 @@ def test_convolutions(case: tuple[int, int, int, int, int, int]) -> None:
         out = guarded(np.zeros(expected.shape, np.int32), "end")
         arrays = [guarded(x, "end", read_only=True) for x in (image, weights)]
         assert kernel(source, target)(*arrays, out) == 0
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("pair", [(i8, i8), (u8, i8)], ids=str)
+def test_drawn_schedules(pair: tuple[DType, DType]) -> None:
+    """Every schedule of the space is right, in words of each form and without; traces round-trip."""
+    source = product(*pair, 11, 21, 70, False, True)
+    a, b = (extremes(t.dtype, tuple(map(int, t.shape)), s) for s, t in enumerate(source.inputs))
+    expected = wrapped(a, b, False, True)
+    target = replace(target_named("icelake-server"), vector_bits=128)
+    space = schedule.space(Group(tuple(source.definitions())), target, 2)
+    rng = random.Random(5)
+    drawn = {space.first, *(space.sample(rng) for _ in range(12))}
+    assert len({dict(trace.decisions)["words"] for trace in space.neighbours(space.first)}) > 1
+    for trace in drawn:
+        assert space.allows(trace)
+        plan = Plan(source, tuple(Group((d,)) for d in source.definitions()))
+        out = np.zeros((11, 21), np.int32)
+        assert interpret(schedule.lower(plan, (trace,), target, 2), [a, b, out]) == 0
         np.testing.assert_array_equal(out, expected)
