@@ -5,14 +5,13 @@ from __future__ import annotations
 from tcomp.codegen.conversions import bitcast
 from tcomp.codegen.ssa import FunctionBuilder, Ssa
 from tcomp.codegen.types import vector
-from tcomp.ir.dtypes import DType, f32, i32, u32
+from tcomp.ir.dtypes import DType, i32, u32
 from tcomp.ir.loop.nodes import Const, Expr, Op, rewrite
 from tcomp.ops.dots import DOTS, DotInstruction, instruction
 from tcomp.target import Target
 
 _OPERAND = {
     "pmadd": "i16",
-    "dpbf16ps": "bfloat",
     "neon": "i8",
 }  # element types that LLVM wants to see
 
@@ -45,7 +44,7 @@ def emit_dot(builder: FunctionBuilder, target: Target, node: Op, args: list[Ssa]
 def _as_elements(builder: FunctionBuilder, row: DotInstruction, word: Ssa) -> Ssa:
     for part, element in _OPERAND.items():
         if part in row.intrinsic:
-            bits = {"i8": 8, "i16": 16, "bfloat": 16}[element]
+            bits = {"i8": 8, "i16": 16}[element]
             return bitcast(builder, word, vector(element, row.lanes * 32 // bits))
     return word
 
@@ -53,10 +52,6 @@ def _as_elements(builder: FunctionBuilder, row: DotInstruction, word: Ssa) -> Ss
 def _spelled_out(node: Op) -> Expr:
     dot = DOTS[node.op]
     sums, left, right = node.args
-    if dot.sums is f32:
-        for k in reversed(range(dot.group)):
-            sums = Op("fma", (_half(left, k), _half(right, k), sums), f32)
-        return sums
     for k in range(dot.group):
         product = Op("mul", (_element(left, dot.left, k), _element(right, dot.right, k)), i32)
         sums = Op("add", (sums, product), i32)
@@ -72,12 +67,3 @@ def _element(word: Expr, dtype: DType, k: int) -> Expr:
         value = Op("shift_left", (value, Const(above, kind, word.lanes)), kind)
     value = Op("shift_right", (value, Const(32 - dtype.bits, kind, word.lanes)), kind)
     return value if kind is i32 else Op("bitcast", (value,), i32)
-
-
-def _half(word: Expr, k: int) -> Expr:
-    """bf16 number k of each word, as f32."""
-    if k:
-        bits = Op("bit_and", (word, Const(-65536, i32, word.lanes)), i32)
-    else:
-        bits = Op("shift_left", (word, Const(16, i32, word.lanes)), i32)
-    return Op("bitcast", (bits,), f32)

@@ -30,7 +30,7 @@ class TypeRule(Enum):
     SELECT = "bool, S, S -> S for any type S"
     BITS = "I, I -> I for compute integers"
     CONVERSION = "any -> any"
-    WORDS = "S, i32, i32 -> S for i32 and f32"
+    WORDS = "i32, i32, i32 -> i32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,6 @@ OPS: dict[str, ScalarOp] = _table(
     ScalarOp("dot_u8_i8", 3, _W, dots.dot_u8_i8, 1, public=False),
     ScalarOp("dot_i8_i8", 3, _W, dots.dot_i8_i8, 1, public=False),
     ScalarOp("dot_i16_i16", 3, _W, dots.dot_i16_i16, 1, public=False),
-    ScalarOp("dot_bf16_bf16", 3, _W, dots.dot_bf16, 1, public=False),
 )
 
 

@@ -26,7 +26,7 @@ from tcomp.schedule.contraction.window.decisions import (
 from tcomp.schedule.contraction.window.frame import Frame, frames
 from tcomp.schedule.contraction.window.nest import WindowNest
 from tcomp.schedule.contraction.word_product import WordDotProductNest, WordOuterProductNest
-from tcomp.schedule.contraction.words import FORMS, WordGeometry, is_slow, survey_words, word_forms
+from tcomp.schedule.contraction.words import FORMS, WordGeometry, survey_words, word_forms
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.naming import Names
 from tcomp.schedule.points import Kernel
@@ -100,14 +100,8 @@ def choose_in_words(
 
 
 def numbers_of_words(contraction: Contraction, target: Target) -> list[int]:
-    """The numbers of the forms of words that a contraction can have, the best first; 0 is none.
-
-    Dot products of bf16 come last: they ran at 0.55 of the speed of f32 products on an Emerald Rapids core
-    (1024 cubed: 13.8 ms, f32 products of f16 7.6 ms).
-    """
-    numbers = word_forms(contraction, target)
-    slow = [n for n in numbers if is_slow(n)]
-    return [*(n for n in numbers if n not in slow), 0, *slow]
+    """The numbers of the forms of words that a contraction can have, the best first; 0 is none."""
+    return [*word_forms(contraction, target), 0]
 
 
 def _gains(frame: Frame) -> bool:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from tcomp.ir.dtypes import DType, bf16, f8e4m3, f8e5m2, f32, i32
+from tcomp.ir.dtypes import DType, i32
 from tcomp.ir.tensor.nodes import Apply, Const, Expr, IndexValue, Read, postorder
 
 Range: TypeAlias = tuple[int, int]
-
-_EXACT_IN_BF16 = (
-    bf16,
-    f8e4m3,
-    f8e5m2,
-)  # at most eight significant bits, and exponents that bf16 has
 
 
 def narrowed(factor: Expr, dtype: DType) -> Expr | None:
@@ -23,8 +17,6 @@ def narrowed(factor: Expr, dtype: DType) -> Expr | None:
     >>> narrowed(Const(100, i32), i8), narrowed(Const(200, i32), i8)
     (Const(value=100, dtype=i8), None)
     """
-    if dtype.is_float:
-        return _narrowed_float(factor)
     if factor.dtype is not i32:
         return None
     low, high = value_range(factor)
@@ -92,14 +84,6 @@ def _limits(dtype: DType) -> Range:
     if dtype.is_signed:
         return -(1 << dtype.bits - 1), (1 << dtype.bits - 1) - 1
     return 0, (1 << dtype.bits) - 1
-
-
-def _narrowed_float(factor: Expr) -> Expr | None:
-    """bf16 from the types that it holds exactly."""
-    match factor:
-        case Apply("cast", (inner,), dtype) if dtype is f32 and inner.dtype in _EXACT_IN_BF16:
-            return inner if inner.dtype is bf16 else Apply("cast", (factor,), bf16)
-    return None
 
 
 def _uncast(factor: Expr) -> Expr:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from tcomp.ir.dtypes import DType, bf16, boolean, i8, i16, i64, u8
+from tcomp.ir.dtypes import DType, boolean, i8, i16, i64, u8
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.loop.nodes import Const, Expr, IntValue, Load, Op, rewrite
 from tcomp.ir.tensor import nodes as t
@@ -67,7 +67,6 @@ FORMS: tuple[WordForm | None, ...] = (
     WordForm(i8, u8, "dot_u8_i8", flipped=True),
     WordForm(i8, i8, "dot_u8_i8", offset=True),
     WordForm(i16, i16, "dot_i16_i16"),
-    WordForm(bf16, bf16, "dot_bf16_bf16"),
 )
 
 
@@ -82,12 +81,6 @@ def word_forms(contraction: Contraction, target: Target) -> list[int]:
         and narrowed(contraction.left, form.left) is not None
         and narrowed(contraction.right, form.right) is not None
     ]
-
-
-def is_slow(number: int) -> bool:
-    """Whether a form is worth measuring, but not choosing unmeasured."""
-    form = FORMS[number]
-    return form is not None and form.op == "dot_bf16_bf16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,5 +166,5 @@ def _guarded(value: Expr, inside: Expr) -> Expr:
     masked = rewrite(value, rule)
     if isinstance(masked, Load):
         return masked
-    zero = Const(0.0 if value.dtype.is_float else 0, value.dtype)
+    zero = Const(0, value.dtype)
     return Op("where", (inside, masked, zero), value.dtype)
