@@ -15,6 +15,7 @@ from tcomp.ir.tensor.nodes import (
     postorder,
     rewrite,
 )
+from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.scoping import names_of
 
 Application: TypeAlias = Callable[[Program], Iterator[tuple[str, Program]]]
@@ -80,8 +81,8 @@ _REMEMBERED = 1 << 14
 
 
 def is_barren(rule: object, definition: Definition) -> bool:
-    """Whether a rule is known not to apply to a definition."""
-    return (rule, definition) in _barren
+    """Whether a rule is known not to apply to a definition; a table is as its lemma made it."""
+    return (rule, definition) in _barren or bool(table_iters(definition))
 
 
 def remember_barren(rule: object, definition: Definition) -> None:

@@ -47,11 +47,11 @@ def merge_products(program: Program) -> Iterator[tuple[str, Program]]:
     """
     products = [p for s in program.body if not isinstance(s, Scan) for p in _products(s)]
     used: set[Tensor] = set()
-    for first in products:
+    for number, first in enumerate(products):
         if first.definition.tensor in used:
             continue
         group = [first]
-        for later in products:
+        for later in products[number + 1 :]:
             aligned = _aligned(first, later)
             if aligned is not None and _independent(group, later, program):
                 group.append(aligned)
