@@ -44,7 +44,8 @@ def described(results: list[Result]) -> str:
         f"{machine['model'] or machine['cpu']} ({machine['cpu']}), {last.threads} threads, "
         f"{machine['vector_bits']}-bit vectors, {caches}; {peak:.0f} Gflop/s of f32 multiply-adds, the median of all "
         f"workloads' rounds. {versions}. Measured {days} by\n\n"
-        f"    tcomp bench --suite {last.suite} --against {','.join(peers)} --threads {last.threads} --output results.jsonl\n\n"
+        f"    tcomp bench --suite {last.suite} --against {','.join(peers)} --threads {last.threads} "
+        "--output results.jsonl\n\n"
         f"All contenders took turns in at least 15 rounds; a ratio is the best peer's minimum over ours{asked}.\n"
     )
 
