@@ -12,6 +12,7 @@ read is then guarded too (OLLIE, arXiv 2208.02025, "traversal merging"; here wit
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int, Iter, Value
@@ -31,6 +32,7 @@ from tcomp.ir.tensor.nodes import (
     rewrite,
     substitute,
 )
+from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
 from tcomp.passes.scoping import index_iters, iterator_names, plain_iter, rename_bound
@@ -87,6 +89,8 @@ def _candidate(program: Program) -> Definition | None:
 
 def _qualifies(producer: Definition, uses: list[tuple[Definition, bool]]) -> bool:
     if any(len(postorder(reader.body)) > MAX_NODES for reader, _ in uses):
+        return False
+    if table_iters(producer) or any(table_iters(reader) for reader, _ in uses):
         return False
     reads = [n for reader, _ in uses for n in _reads(reader) if n.tensor is producer.tensor]
     guarded = any(n.otherwise is not None for n in reads)
@@ -147,8 +151,14 @@ def _evaluations(reader: Definition, tensor: Tensor) -> float:
 def inlined(program: Program, producer: Definition) -> Program | None:
     """The program with one producer moved into all of its readers, whatever that costs.
 
-    None where it is not legal: a guarded read of a producer whose own index depends on data.
+    None where it is not legal (a guarded read of a producer whose own index depends on data) or would spoil
+    a table.
     """
+    readers = [
+        d for d in program.definitions() if any(n.tensor is producer.tensor for n in _reads(d))
+    ]
+    if table_iters(producer) or any(map(table_iters, readers)):
+        return None
     reads = [n for d in program.definitions() for n in _reads(d) if n.tensor is producer.tensor]
     guarded_reads = any(n.otherwise is not None for n in reads)
     if guarded_reads and any(_is_data_dependent(n.index) for n in _reads(producer)):
@@ -237,8 +247,9 @@ def _and(condition: Expr, op: str, position: Int, limit: Int) -> Expr:
     return Apply("and", (condition, term), boolean)
 
 
-def _reads(definition: Definition) -> list[Read]:
-    return [n for n in postorder(definition.body) if isinstance(n, Read)]
+@lru_cache(1 << 12)
+def _reads(definition: Definition) -> tuple[Read, ...]:
+    return tuple(n for n in postorder(definition.body) if isinstance(n, Read))
 
 
 def _is_data_dependent(index: tuple[Int, ...]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from tcomp.ir.integer import ZERO, Int, product, row_major_strides
 from tcomp.ir.tensor.nodes import Axis, Definition, Program, Read, Reduce, postorder
+from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.scoping import plain_iter
 
 
@@ -23,7 +24,7 @@ def viewed(definition: Definition) -> Read | None:
     sizes = [product(t.shape) for t in (read.tensor, tensor)]
     if not all(size.is_constant for size in sizes) or sizes[0].constant != sizes[1].constant:
         return None
-    own = tuple(map(Int.of, definition.iters))
+    own = tuple(it.lo if it.extent.constant == 1 else Int.of(it) for it in definition.iters)
     same = _offset(read.tensor.axes, read.index) - _offset(tensor.axes, own)
     return read if same.is_constant and same.constant == 0 else None
 
@@ -46,7 +47,7 @@ def views_of(program: Program) -> tuple[Definition, ...]:
 def free_views(program: Program) -> frozenset[Definition]:
     """The views that divide or join axes of what stays a tensor: reading through them would spoil plain
     indices and save nothing."""
-    stay = {d.tensor for d in program.definitions() if _reduces(d)}
+    stay = {d.tensor for d in program.definitions() if _reduces(d) or table_iters(d)}
     return frozenset(
         view
         for view in views_of(program)

@@ -10,6 +10,7 @@ A page has `<!-- suite contractions -->` and `<!-- end of suite -->`; what is be
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,19 +26,15 @@ MARKED = "<!-- suite {} -->\n(.*?)<!-- end of suite -->"
 def described(results: list[Result]) -> str:
     """The machine, the versions, the command and the days of some results of one suite."""
     last = results[-1]
-    machine, versions = last.machine, dict(last.versions)
+    machine = last.machine
     caches = ", ".join(f"{n.upper()} {machine[n] >> 10:,} kB" for n in ("l1", "l2", "l3"))
-    days = sorted({r.when[:10] for r in results})
-    peaks = sorted(r.peak for r in results if r.peak > 1e9)
-    peak = (
-        f"; {peaks[len(peaks) // 2] / 1e9:.0f} Gflop/s of f32 multiply-adds in the median rounds"
-        if peaks
-        else ""
-    )
+    versions = ", ".join(f"{n} {v}" for n, v in last.versions.items())
+    days = " to ".join(dict.fromkeys((min(r.when[:10] for r in results), last.when[:10])))
+    peak = statistics.median(r.peak for r in results) / 1e9
     return (
-        f"{machine['model'] or machine['cpu']} ({machine['cpu']}), {last.threads} threads of {machine['all_cores']}, "
-        f"{machine['vector_bits']}-bit vectors, {caches}{peak}. "
-        f"{', '.join(f'{n} {v}' for n, v in versions.items())}. Measured {' to '.join(dict.fromkeys((days[0], days[-1])))} by\n\n"
+        f"{machine['model'] or machine['cpu']} ({machine['cpu']}), {last.threads} threads, "
+        f"{machine['vector_bits']}-bit vectors, {caches}; {peak:.0f} Gflop/s of f32 multiply-adds, the median of all "
+        f"workloads' rounds. {versions}. Measured {days} by\n\n"
         f"    tcomp bench --suite {last.suite} --threads {last.threads} --output results.jsonl\n\n"
         "All contenders took turns in at least 15 rounds; a ratio is the best peer's minimum over ours.\n"
     )

@@ -211,7 +211,7 @@ def _without(parts: tuple[Expr, ...], common: Expr) -> tuple[Expr, ...]:
 
 def _solved(condition: Apply, it: Iter) -> Int | None:
     """What `it` equals by an equality of index values, as an integer expression without it."""
-    left, right = (_index(a) for a in condition.args)
+    left, right = (index_of(a) for a in condition.args)
     if left is None or right is None:
         return None
     difference = left - right
@@ -222,7 +222,8 @@ def _solved(condition: Apply, it: Iter) -> Int | None:
     return -rest if factor == 1 else rest
 
 
-def _index(expr: Expr) -> Int | None:
+def index_of(expr: Expr) -> Int | None:
+    """The integer that an index value or an integer constant is."""
     if isinstance(expr, IndexValue) and expr.dtype is i64:
         return expr.index
     if isinstance(expr, Const) and expr.dtype.is_integer:

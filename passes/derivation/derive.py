@@ -106,7 +106,15 @@ def derive(
     )
     source = found.states[0]
     limit = WORTHWHILE * source.cost
-    cheaper = sorted((s for s in found.states if s.cost < limit), key=lambda s: s.cost)
+    sure = {rule.name for rule in rules if rule.keeps_loops}
+    cheaper = sorted(
+        (
+            s
+            for s in found.states
+            if s.cost < (source.cost if sure.issuperset(s.rules()) else limit)
+        ),
+        key=lambda s: s.cost,
+    )
     best = cheaper[0] if cheaper else source
     return Derivation(
         program,

@@ -15,6 +15,7 @@ from math import ceil
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, postorder
+from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
@@ -32,6 +33,10 @@ TALL = 14  # rows of a register tile
 CONTIGUOUS, BROADCAST, STRIDED, SCATTERED = 0.08, 0.03, 0.7, 2.0
 GUARD = 0.1
 PACK, PACK_IRREGULAR, PACK_STRIDED = 0.3, 0.7, 3.5
+TABLE_RATE, TABLE_READ = (
+    16.0,
+    0.2,
+)  # operations a cycle; short strides are shuffled from whole vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +198,9 @@ def _outside(definition: Definition) -> float:
 
 
 def _nest(definition: Definition) -> float:
+    tables = frozenset(table_iters(definition))
+    if tables:
+        return _table(definition, tables)
     return _walk(definition.body, definition.iters, extent(definition.iters))
 
 
@@ -209,6 +217,20 @@ def _walk(expr: Expr, around: tuple[Iter, ...], points: float) -> float:
                 inner = points * extent(node.iters)
                 total += inner / SCALAR_RATE + _walk(node.body, inside, inner)
     return total
+
+
+def _table(definition: Definition, tables: frozenset[Iter]) -> float:
+    """A table is made at all its positions at once, and what they have in common once."""
+    around = tuple(it for it in definition.iters if it not in tables)
+    total = 0.0
+    for node in postorder(definition.body):
+        each = extent(free_iters(node) & tables)
+        match node:
+            case Apply(op, _, dtype) if op != "where" and not dtype.is_bool:
+                total += each * OPS[op].cost / TABLE_RATE
+            case Read():
+                total += each * min(_read(node, around), TABLE_READ)
+    return extent(around) * total
 
 
 def _read(node: Read, around: tuple[Iter, ...]) -> float:

@@ -15,6 +15,7 @@ from tcomp.ir.tensor.nodes import (
     postorder,
     rewrite,
 )
+from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.scoping import names_of
 
 Application: TypeAlias = Callable[[Program], Iterator[tuple[str, Program]]]
@@ -29,7 +30,9 @@ class Rule:
     are equal. `apply` yields every program that one application gives, with the name of the tensor at
     which it happened. `reassociates` marks rules that change the rounding of floats, which the accuracy
     class `strict` forbids; all rules are exact over the integers and over any field. `always` marks rules
-    that only ever help: a program to which one applies is not rewritten in another way.
+    that only ever help: a program to which one applies is not rewritten in another way. `keeps_loops`
+    marks rules that change what is computed at a point and no loop: what they save is known well, however
+    little it is.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Rule:
     apply: Application
     reassociates: bool = True
     always: bool = False
+    keeps_loops: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,8 @@ _REMEMBERED = 1 << 14
 
 
 def is_barren(rule: object, definition: Definition) -> bool:
-    """Whether a rule is known not to apply to a definition."""
-    return (rule, definition) in _barren
+    """Whether a rule is known not to apply to a definition; a table is as its lemma made it."""
+    return (rule, definition) in _barren or bool(table_iters(definition))
 
 
 def remember_barren(rule: object, definition: Definition) -> None:

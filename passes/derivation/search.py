@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tcomp.ir.tensor.nodes import Program, postorder
+from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.derivation.cost import Cost
 from tcomp.passes.derivation.estimate import mismatches
 from tcomp.passes.derivation.normal import mark, normal_form
@@ -47,6 +48,10 @@ class State:
             found.append(Step(state.rule, state.tensor, state.program))
             state = state.parent
         return tuple(reversed(found))
+
+    def rules(self) -> set[str]:
+        """The names of the rules that were applied."""
+        return {step.rule for step in self.steps()}
 
     @property
     def priority(self) -> float:
@@ -116,4 +121,5 @@ def _successors(state: State, rules: tuple[Rule, ...]) -> Iterator[tuple[str, st
 
 
 def _nodes(program: Program) -> int:
-    return sum(len(postorder(d.body)) for d in program.definitions())
+    """Nodes that rules may rewrite: tables stay as they are."""
+    return sum(1 if table_iters(d) else len(postorder(d.body)) for d in program.definitions())

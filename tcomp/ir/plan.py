@@ -43,12 +43,13 @@ class Plan:
 
     `views` are definitions that only give the elements of another tensor other coordinates, in the same
     row-major order, in the order of the program: nothing computes them, because what they read is made
-    where they lie. No tensor has two views.
+    where they lie. No tensor has two views. `constants` are inputs whose values are bound before any call.
     """
 
     program: Program
     groups: tuple[Group, ...]
     views: tuple[Definition, ...] = ()
+    constants: frozenset[Tensor] = frozenset()
 
     def derived(self) -> Program:
         """The program that is computed in the end; its groups' definitions in order."""

@@ -12,6 +12,7 @@ from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.choice import MemberChoice
 from tcomp.schedule.evaluate import evaluate
 from tcomp.schedule.interior import interior
+from tcomp.schedule.interleave import interleave_stores
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.rewriting import substitute_block
 from tcomp.schedule.storage import Placement
@@ -80,7 +81,7 @@ def _tile_body(
         block.append(Store(placement.buffer, address, value))
     if lane is None:
         return tuple(block)
-    return transpose_squares(lanes_filled(block, lane, lane.last + 1))
+    return interleave_stores(transpose_squares(lanes_filled(block, lane, lane.last + 1)))
 
 
 def member_local(

@@ -111,6 +111,19 @@ def split_summed(node: Expr, taken: set[str]) -> Iterator[Expr]:
                 yield Reduce("sum", (*rest, quotient, residue), substitute(node.body, {it: value}))
 
 
+def reverse(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[r in 0:n](f(n - 1 - r))  =  sum[r in 0:n](f(r)), where every position goes backwards with r."""
+    if not isinstance(node, Reduce) or not summed(node):
+        return
+    backwards: dict[Iter, Int] = {}
+    for it in node.iters:
+        steps = [i.coefficient(it) for i in indices(node.body) if it in i.leaves()]
+        if steps and all(step is not None and step < 0 for step in steps):
+            backwards[it] = it.lo + it.hi - 1 - it
+    if backwards:
+        yield Reduce("sum", node.iters, substitute(node.body, backwards))
+
+
 def relax(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[r in 0:n](f(r) * g(r))  =  sum[r in 0:m](f'(r) * g'(r)), m > n the next multiple of 2 or 3.
 

@@ -13,7 +13,10 @@ _GUARDED = 2.0  # how much dearer packing is by runs, with tests at borders
 
 
 def outer_products(g: Geometry, b: Blocking, threads: int) -> float:
-    """Multiplications of whole vectors that take as long, for the busiest thread."""
+    """Multiplications of whole vectors that take as long, for the busiest thread.
+
+    Memory beyond L2 is left out: what it costs is not in the prices of other forms either.
+    """
     panels = RowPanels.of(g.rows.extent, b.tile_rows)
     columns = min(b.task_columns, g.columns.extent)
     count = min(b.task_panels, panels.count)
@@ -22,10 +25,10 @@ def outer_products(g: Geometry, b: Blocking, threads: int) -> float:
     step = cost.block_step(panels, 0, count, ceil(columns / b.lanes), b.tile_vectors)
     each = step * g.inner + cost.TASK
     if b.left == PRIVATE:
-        each += cost.pack_left(g, count * panels.tallest)
+        each += cost.copy_left(g, count * panels.tallest)
     if b.right == PRIVATE:
         by_runs = not g.right.is_affine_along(g.columns)
-        each += cost.pack_right(g, columns, b.lanes) * (_GUARDED if by_runs else 1.0)
+        each += cost.copy_right(g, columns, b.lanes) * (_GUARDED if by_runs else 1.0)
     shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
-    packed = cost.pack_right(g, g.columns.extent, b.lanes) if b.right == SHARED else 0.0
+    packed = cost.copy_right(g, g.columns.extent, b.lanes) if b.right == SHARED else 0.0
     return shares * each + outside * packed / threads

@@ -120,7 +120,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
     """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
     if b.left not in (DIRECT, PRIVATE) or b.right not in (DIRECT, PRIVATE, SHARED):
         return False
-    if b.parallel not in (0, 1) or b.unroll not in _UNROLLS:
+    if b.parallel not in (0, 1) or b.staged not in (0, 1) or b.unroll not in _UNROLLS:
         return False
     if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
@@ -142,14 +142,14 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         and _divides_columns(g, b)
         and _divides_inner(g, b)
         and _fits_l2(g, b, panels)
-        and (b.left == PRIVATE or g.left.is_affine_along(g.rows))
     )
 
 
 def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
     return (
         can_dot(g)
-        and (b.left, b.right, b.depth, b.prefetch) == (DIRECT, DIRECT, g.inner, 0)
+        and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
+        and not b.staged
         and b.tile_rows * (b.tile_vectors + 1) + 1 <= g.scope.target.vector_registers
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
     )
@@ -216,6 +216,7 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         yield replace(here, depth=depth)
     for prefetch in (0, 1, *_scaled(here.prefetch or 16)):
         yield replace(here, prefetch=prefetch)
+    yield replace(here, staged=1 - here.staged)
     for left in (DIRECT, PRIVATE):
         yield replace(here, left=left)
     for right in (DIRECT, PRIVATE, SHARED):

@@ -1,0 +1,357 @@
+"""Winograd's convolution as a lemma: filters of three taps along one or two axes take fewer products.
+
+    Y[o, y, x] = g(sum[c, r, s](f(y + r, x + s, c) * w(r, s, c, o)))     with f = P, made once, and m outputs a tile:
+
+    V[a, b, c, t, u]     = sum[p, q](data[a, p] * data[b, q] * P[c, m*t + p, m*u + q])
+    U[a, b, o, c]        = sum[r, s](taps[a, r] * taps[b, s] * w(r, s, c, o))
+    M[a, b, o, t, u]     = sum[c](U[a, b, o, c] * V[a, b, c, t, u])
+    Z[o, t, i, u, j]     = g(sum[a, b](result[i, a] * result[j, b] * M[a, b, o, t, u]))
+    Y[o, y, x]           = Z[o, y // m, y % m, x // m, x % m]
+
+The small sums are written out for each position of a, b, i and j (`passes.tables`). Nothing is asked of the
+layout: the lemma sees only that one factor moves with y + r, and that the others do not know y.
+Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product as pairs
+from math import lcm
+
+from tcomp.ir.integer import Int, Iter
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Const,
+    Definition,
+    Expr,
+    Program,
+    Read,
+    Reduce,
+    Scan,
+    Tensor,
+    postorder,
+    substitute,
+)
+from tcomp.ir.tensor.tables import table
+from tcomp.passes.contraction_order import factors_of
+from tcomp.passes.derivation.algebra import multiply
+from tcomp.passes.derivation.estimate import extent
+from tcomp.passes.derivation.rule import Application, replaced, with_statement
+from tcomp.passes.derivation.toom_cook import Bilinear, Matrix
+from tcomp.passes.inline import guarded
+from tcomp.passes.lift import is_product_sum
+from tcomp.passes.scoping import free_iters, fresh_name, names_of
+
+TAPS = 3
+MOST_AXES = 2
+LEAST_CHANNELS = 4  # summed, and made of each place: with fewer, products are no matrix products
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An axis of a convolution: the image moves with `at + tap`."""
+
+    at: Iter
+    tap: Iter
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A sum over taps of `image`, which moves with each window, times `taps`, which does not."""
+
+    definition: Definition
+    total: Reduce
+    windows: tuple[Window, ...]
+    image: Expr
+    taps: Expr
+
+
+def winograd(algorithm: Bilinear) -> Application:
+    """The lemma with one algorithm along every axis, at each convolution of a program."""
+
+    def apply(program: Program) -> Iterator[tuple[str, Program]]:
+        for position, statement in enumerate(program.body):
+            found = None if isinstance(statement, Scan) else convolution(statement)
+            if found is None or any(_short(w, algorithm) for w in found.windows):
+                continue
+            if min(map(extent, (_summed(found), _filters(found)))) < LEAST_CHANNELS:
+                continue
+            made = _Lemma(found, algorithm, names_of(program)).definitions()
+            yield found.definition.tensor.name, with_statement(program, position, tuple(made))
+
+    return apply
+
+
+def convolution(definition: Definition) -> Convolution | None:
+    """The definition as a convolution with three taps along one or two axes, or None."""
+    sums = [n for n in postorder(definition.body) if isinstance(n, Reduce)]
+    if len(sums) != 1 or not is_product_sum(sums[0]) or not sums[0].dtype.is_float:
+        return None
+    total = sums[0]
+    factors = factors_of(total.body)
+    if any(f.dtype is not total.dtype for f in factors):
+        return None
+    windows: list[Window] = []
+    for at, tap in pairs(definition.iters, total.iters):
+        fresh = not any(at is w.at or tap is w.tap for w in windows)
+        if fresh and tap.extent.constant == TAPS and _moves_together(factors, at, tap):
+            windows.append(Window(at, tap))
+    chosen = tuple(windows[-MOST_AXES:])
+    if not chosen:
+        return None
+    moved = frozenset(w.at for w in chosen)
+    image = [f for f in factors if free_iters(f) & moved]
+    taps = [f for f in factors if not free_iters(f) & moved]
+    known = free_iters(multiply(taps)) if taps else frozenset()
+    if not all(w.tap in known for w in chosen) or not all(
+        w.at in free_iters(multiply(image)) for w in chosen
+    ):
+        return None
+    return Convolution(definition, total, chosen, multiply(image), multiply(taps))
+
+
+def _moves_together(factors: Sequence[Expr], at: Iter, tap: Iter) -> bool:
+    """Whether all factors that know `at` know it as `at + tap` only."""
+    image = [f for f in factors if at in free_iters(f)]
+    step: dict[Iter, Int] = {at: Int.of(at) + 1, tap: Int.of(tap) - 1}
+    return bool(image) and all(tap in free_iters(f) and substitute(f, step) is f for f in image)
+
+
+def _summed(found: Convolution) -> tuple[Iter, ...]:
+    """What is summed besides taps."""
+    taps = {w.tap for w in found.windows}
+    return tuple(it for it in found.total.iters if it not in taps)
+
+
+def _filters(found: Convolution) -> tuple[Iter, ...]:
+    """The output iterators that the image does not know."""
+    known = free_iters(found.image)
+    return tuple(it for it in found.definition.iters if it not in known)
+
+
+def _short(window: Window, algorithm: Bilinear) -> bool:
+    """Whether an axis has less than one tile of outputs."""
+    return bool(window.at.extent.constant < algorithm.outputs)
+
+
+class _Lemma:
+    """The definitions that replace one convolution."""
+
+    def __init__(self, found: Convolution, algorithm: Bilinear, taken: set[str]) -> None:
+        self.found, self.algorithm, self.taken = found, algorithm, taken
+        self.name = found.definition.tensor.name
+        m = algorithm.outputs
+        self.tiles = {
+            w.at: self._iter(w.at.name, -(-w.at.extent.constant // m)) for w in found.windows
+        }
+        self.points = tuple(self._iter("ab"[n], algorithm.products) for n in range(len(self.tiles)))
+        output = set(found.definition.iters)
+        self.summed = _summed(found)
+        in_taps, in_image = free_iters(found.taps) & output, free_iters(found.image) & output
+        self.both = tuple(i for i in found.definition.iters if i in in_taps & in_image)
+        self.filters = tuple(i for i in found.definition.iters if i in in_taps - in_image)
+        self.places = tuple(
+            self.tiles.get(i, i) for i in found.definition.iters if i in in_image - in_taps
+        )
+        self.across = found.definition.iters[-1] in in_image
+
+    def definitions(self) -> list[Definition]:
+        """All of them, in order."""
+        image, pixel = self._image()
+        data = self._transformed("data", self.algorithm.data, pixel, self._data_iters())
+        taps = self._transformed("taps", self.algorithm.taps, self._tap, self._tap_iters())
+        products = self._products(data, taps)
+        return [*image, data, taps, products, *self._results(products)]
+
+    # -- operands ------------------------------------------------------------------------------------
+
+    def _image(self) -> tuple[list[Definition], Callable[[tuple[int, ...]], Expr]]:
+        """What transforms read: the image as it lies, or a copy with its border and what is computed of it."""
+        windows, m = self.found.windows, self.algorithm.outputs
+        if isinstance(self.found.image, Read):
+            spread = {w.at: Int.of(self.tiles[w.at]) * m + w.at.lo for w in windows}
+
+            def as_it_lies(offsets: tuple[int, ...]) -> Expr:
+                moved = {w.tap: w.tap.lo + k for w, k in zip(windows, offsets, strict=True)}
+                return guarded(substitute(self.found.image, {**spread, **moved}))
+
+            reads = [as_it_lies((k,) * len(windows)) for k in (0, self.algorithm.products - 1)]
+            if all(isinstance(r, Read) and r.otherwise is None for r in reads):
+                return [], as_it_lies
+        return self._bordered()
+
+    def _bordered(self) -> tuple[list[Definition], Callable[[tuple[int, ...]], Expr]]:
+        windows, m = self.found.windows, self.algorithm.outputs
+        reach = self.algorithm.products - m
+        whole = {
+            w.at: self._iter(f"{w.at.name}_p", self.tiles[w.at].extent.constant * m + reach)
+            for w in windows
+        }
+        own = [
+            whole.get(i, i)
+            for i in self.found.definition.iters
+            if i in free_iters(self.found.image)
+        ]
+        iters = (*(i for i in self.summed if i in free_iters(self.found.image)), *own)
+        if not self.across:
+            iters = (*own, *(i for i in self.summed if i in free_iters(self.found.image)))
+        moved: dict[Iter, Int] = {w.at: Int.of(whole[w.at]) + w.at.lo for w in windows}
+        moved |= {w.tap: w.tap.lo for w in windows}
+        copy = self._definition("image", iters, guarded(substitute(self.found.image, moved)))
+
+        def pixel(offsets: tuple[int, ...]) -> Expr:
+            at = {
+                whole[w.at]: Int.of(self.tiles[w.at]) * m + k
+                for w, k in zip(windows, offsets, strict=True)
+            }
+            return Read(copy.tensor, tuple(at.get(i, Int.of(i)) for i in iters))
+
+        return [copy], pixel
+
+    def _tap(self, offsets: tuple[int, ...]) -> Expr:
+        moved = {w.tap: w.tap.lo + k for w, k in zip(self.found.windows, offsets, strict=True)}
+        return substitute(self.found.taps, moved)
+
+    def _data_iters(self) -> tuple[Iter, ...]:
+        known = free_iters(self.found.image)
+        inner = tuple(i for i in self.summed if i in known)
+        return (
+            (*self.both, *inner, *self.places)
+            if self.across
+            else (*self.both, *self.places, *inner)
+        )
+
+    def _tap_iters(self) -> tuple[Iter, ...]:
+        known = free_iters(self.found.taps)
+        inner = tuple(i for i in self.summed if i in known)
+        return (
+            (*self.both, *self.filters, *inner)
+            if self.across
+            else (*self.both, *inner, *self.filters)
+        )
+
+    # -- steps ---------------------------------------------------------------------------------------
+
+    def _transformed(
+        self,
+        stem: str,
+        matrix: Matrix,
+        value: Callable[[tuple[int, ...]], Expr],
+        iters: tuple[Iter, ...],
+    ) -> Definition:
+        return self._definition(stem, (*self.points, *iters), nested(matrix, self.points, value))
+
+    def _products(self, data: Definition, taps: Definition) -> Definition:
+        outer = (*self.filters, *self.places) if self.across else (*self.places, *self.filters)
+        factors: list[Expr] = [Read(d.tensor, tuple(map(Int.of, d.iters))) for d in (taps, data)]
+        body = multiply(factors if self.across else factors[::-1])
+        body = Reduce("sum", self.summed, body)
+        return self._definition("products", (*self.points, *self.both, *outer), body)
+
+    def _results(self, products: Definition) -> list[Definition]:
+        """The tiles of results, and the results as they are asked for."""
+        found, m = self.found, self.algorithm.outputs
+        old = found.definition
+        inside = {w.at: self._iter(f"{w.at.name}_i", m) for w in found.windows}
+
+        def product(offsets: tuple[int, ...]) -> Expr:
+            at = {it: Int.of(k) for it, k in zip(self.points, offsets, strict=True)}
+            return Read(products.tensor, tuple(at.get(i, Int.of(i)) for i in products.iters))
+
+        total = nested(self.algorithm.result, tuple(inside.values()), product)
+        place = {
+            w.at: Int.of(self.tiles[w.at]) * m + Int.of(inside[w.at]) + w.at.lo
+            for w in found.windows
+        }
+        body = replaced(substitute(old.body, place), substitute(found.total, place), total)
+        iters: list[Iter] = []
+        for it in old.iters:
+            iters += [self.tiles[it], inside[it]] if it in inside else [it]
+        tiles = self._definition("tiles", tuple(iters), guarded(body))
+        if all(w.at.extent.constant % m == 0 for w in found.windows):
+            return [tiles, Definition(old.tensor, old.iters, self._untiled(tiles, old.iters))]
+        wide = tuple(
+            Iter(it.name, it.lo, it.lo + self.tiles[it].extent * m) if it in self.tiles else it
+            for it in old.iters
+        )
+        padded = self._definition("padded", wide, self._untiled(tiles, wide))
+        cut = Read(padded.tensor, tuple(map(Int.of, old.iters)))
+        return [tiles, padded, Definition(old.tensor, old.iters, cut)]
+
+    def _untiled(self, tiles: Definition, iters: tuple[Iter, ...]) -> Expr:
+        """The element of the tiles at a position of the results."""
+        index: list[Int] = []
+        for old, it in zip(self.found.definition.iters, iters, strict=True):
+            if old in self.tiles:
+                offset = Int.of(it) - it.lo
+                index += [offset // self.algorithm.outputs, offset % self.algorithm.outputs]
+            else:
+                index.append(Int.of(it))
+        return Read(tiles.tensor, tuple(index))
+
+    # -- names ---------------------------------------------------------------------------------------
+
+    def _iter(self, stem: str, extent: int) -> Iter:
+        return Iter(fresh_name(stem, self.taken), Int.of(0), Int.of(extent))
+
+    def _definition(self, stem: str, iters: tuple[Iter, ...], body: Expr) -> Definition:
+        name = fresh_name(f"{self.name}_{stem}", self.taken)
+        axes = tuple((it.lo, it.hi) for it in iters)
+        return Definition(Tensor(name, body.dtype, axes), iters, body)
+
+
+def nested(matrix: Matrix, rows: Sequence[Iter], value: Callable[[tuple[int, ...]], Expr]) -> Expr:
+    """The matrix applied along every axis of `value`: a table over the rows, the last axis outermost."""
+
+    def along(axes: Sequence[Iter], offsets: tuple[int, ...]) -> Expr:
+        if not axes:
+            return value(offsets)
+        *rest, last = axes
+        columns = [along(rest, (k, *offsets)) for k in range(len(matrix[0]))]
+        return table(last, tuple(combination(row, columns) for row in matrix))
+
+    return along(rows, ())
+
+
+def combination(row: Sequence[Fraction], terms: Sequence[Expr]) -> Expr:
+    """A linear combination. Even and odd terms are summed apart, because rows for opposite points have
+    these in common up to a sign; a denominator that no float holds divides at the end."""
+    odd = lcm(*(c.denominator for c in row))
+    while odd % 2 == 0:
+        odd //= 2
+    halves = [
+        [(c * odd, t) for n, (c, t) in enumerate(zip(row, terms, strict=True)) if c and n % 2 == k]
+        for k in (0, 1)
+    ]
+    value, sign = _sum(halves[0]) if halves[0] else _sum(halves[1])
+    if halves[0] and halves[1]:
+        other, turned = _sum(halves[1])
+        if sign == turned:
+            value = Apply("add", (value, other), value.dtype)
+        elif sign > 0:
+            value = Apply("sub", (value, other), value.dtype)
+        else:
+            value, sign = Apply("sub", (other, value), value.dtype), 1
+    if sign < 0:
+        value = Apply("neg", (value,), value.dtype)
+    return value if odd == 1 else Apply("div", (value, Const(float(odd), value.dtype)), value.dtype)
+
+
+def _sum(terms: Sequence[tuple[Fraction, Expr]]) -> tuple[Expr, int]:
+    """The sum up to a sign, in which the last term has a positive factor."""
+    sign = 1 if terms[-1][0] > 0 else -1
+    value = _scaled(*terms[-1])
+    for factor, term in reversed(terms[:-1]):
+        op = "add" if factor * sign > 0 else "sub"
+        value = Apply(op, (value, _scaled(factor, term)), value.dtype)
+    return value, sign
+
+
+def _scaled(factor: Fraction, term: Expr) -> Expr:
+    """The term times the size of a factor."""
+    if abs(factor) == 1:
+        return term
+    return Apply("mul", (Const(float(abs(factor)), term.dtype), term), term.dtype)

@@ -1,0 +1,80 @@
+"""Winograd's lemma: equal over a field, exact matrices, right when run at odd sizes and in any layout."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import tcomp
+from tcomp.ir.tensor.interpreter import interpret
+from tcomp.ir.tensor.nodes import Program
+from tcomp.passes.derivation.normal import normal_form
+from tcomp.passes.derivation.rules import RULES
+from tcomp.passes.derivation.toom_cook import toom_cook
+from tcomp.passes.verification import verify_equal
+from tests.unit.programs import random_inputs
+from tests.unit.schedule_harness import NARROW, WIDE, agree
+
+LEMMAS = {rule.name: rule for rule in RULES if rule.name.startswith("Winograd")}
+NCHW = "Y[n, o, y, x] = sum[c, r, s]((X[n, c, y + r - 1, x + s - 1] else 0) * K[o, c, r, s])"
+NHWC = "Y[n, y, x, o] = relu(sum[r, s, c]((X[n, y + r - 1, x + s - 1, c] else 0) * K[r, s, c, o]))"
+VALID = "Y[o, y in 0:A - 2, x in 0:B - 2] = sum[c, r, s](X[c, y + r, x + s] * K[o, c, r, s])"
+
+
+def conv(text: str, *shapes: tuple[int, ...]) -> Program:
+    x, k, y = (f"f32[{', '.join(map(str, s))}]" for s in shapes)
+    body = text.replace("A", str(shapes[0][-2])).replace("B", str(shapes[0][-1]))
+    source = f"def f(X: {x}, K: {k}) -> Y: {y}:\n    {body}\n"
+    return tcomp.compile(source).stages().program
+
+
+CASES = [
+    (NCHW, (2, 5, 7, 9), (6, 5, 3, 3), (2, 6, 7, 9)),
+    (NCHW, (1, 4, 8, 8), (4, 4, 3, 3), (1, 4, 8, 8)),
+    (NHWC, (1, 5, 6, 4), (3, 3, 4, 5), (1, 5, 6, 5)),
+    (VALID, (4, 13, 6), (5, 4, 3, 3), (5, 11, 4)),
+    ("Y[o, x] = sum[c, r]((X[c, x + r - 1] else 0) * K[o, c, r])", (4, 11), (5, 4, 3), (5, 11)),
+]
+
+
+@pytest.mark.parametrize("name", sorted(LEMMAS))
+@pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
+def test_the_lemma_is_equal_and_runs(name: str, case: tuple[str, tuple[int, ...]]) -> None:
+    source = normal_form(conv(*case))
+    ((_, derived),) = LEMMAS[name].apply(source)
+    derived = normal_form(derived)
+    assert verify_equal(source, derived).equal
+    inputs = random_inputs(source)
+    for a, b in zip(interpret(source, inputs), interpret(derived, inputs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    agree(derived, inputs, WIDE, tolerance=1e-4)
+    agree(derived, inputs, NARROW, threads=1, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("outputs", [2, 3, 4])
+@pytest.mark.parametrize("taps", [2, 3, 5])
+def test_matrices_are_exact(outputs: int, taps: int) -> None:
+    points = [Fraction(n, 3) for n in range(outputs + taps - 2)]
+    made = toom_cook(outputs, taps, points)
+    d = [Fraction(7 * n * n - 3, 5) for n in range(made.products)]
+    w = [Fraction(2 * n + 1, 7) for n in range(taps)]
+    data = [sum((c * v for c, v in zip(row, d, strict=True)), Fraction(0)) for row in made.data]
+    weights = [sum((c * v for c, v in zip(row, w, strict=True)), Fraction(0)) for row in made.taps]
+    for i, row in enumerate(made.result):
+        got = sum((c * a * b for c, a, b in zip(row, data, weights, strict=True)), Fraction(0))
+        assert got == sum(d[i + k] * w[k] for k in range(taps))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Y[o, x] = sum[c, r]((X[c, 2*x + r - 1] else 0) * K[o, c, r])",
+        "Y[o, x] = sum[c, r]((X[c, x + 2*r - 1] else 0) * K[o, c, r])",
+        "Y[o, x] = max[c, r]((X[c, x + r - 1] else 0) * K[o, c, r])",
+    ],
+)
+def test_what_is_no_such_convolution_stays(text: str) -> None:
+    source = normal_form(conv(text, (4, 11), (5, 4, 3), (5, 11)))
+    assert not [p for rule in LEMMAS.values() for p in rule.apply(source)]
