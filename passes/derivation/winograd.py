@@ -246,7 +246,7 @@ class _Lemma:
 
     def _products(self, data: Definition, taps: Definition) -> Definition:
         outer = (*self.filters, *self.places) if self.across else (*self.places, *self.filters)
-        factors = [Read(d.tensor, tuple(map(Int.of, d.iters))) for d in (taps, data)]
+        factors: list[Expr] = [Read(d.tensor, tuple(map(Int.of, d.iters))) for d in (taps, data)]
         body = multiply(factors if self.across else factors[::-1])
         body = Reduce("sum", self.summed, body)
         return self._definition("products", (*self.points, *self.both, *outer), body)
