@@ -22,7 +22,7 @@ from tcomp.ir.tensor.nodes import (
     postorder,
 )
 from tcomp.passes.inline import drop_unread
-from tcomp.passes.scoping import free_iters, fresh_name, names_of
+from tcomp.passes.scoping import free_iters, fresh_name, index_iters, names_of
 
 GROWTH = 2.0  # a folded tensor may have this many times the elements of what it is made from
 
@@ -82,7 +82,7 @@ def _extracted(
     parts: dict[Expr, Definition] = {}
     done: dict[Expr, Expr] = {}
     stack: list[tuple[Expr, bool]] = [(definition.body, False)]
-    order = {it: n for n, it in enumerate(_all_iters(definition))}
+    order = _all_iters(definition)
     while stack:
         node, visited = stack.pop()
         if node in done:
@@ -102,12 +102,12 @@ def _extracted(
 
 
 def _part(
-    node: Expr, known: set[Tensor], definition: Definition, taken: set[str], order: dict[Iter, int]
+    node: Expr, known: set[Tensor], definition: Definition, taken: set[str], order: set[Iter]
 ) -> Definition | None:
     if not isinstance(node, Apply | Reduce) or (isinstance(node, Apply) and node.op == "cast"):
         return None
     reads = {n.tensor for n in postorder(node) if isinstance(n, Read)}
-    iters = tuple(sorted(free_iters(node), key=lambda it: order.get(it, -1)))
+    iters = _as_read(node)
     if not reads or not reads <= known or any(it not in order for it in iters):
         return None
     if not _affordable(iters, reads):
@@ -117,12 +117,22 @@ def _part(
     return Definition(tensor, iters, node)
 
 
-def _all_iters(definition: Definition) -> list[Iter]:
-    found = dict.fromkeys(definition.iters)
+def _as_read(node: Expr) -> tuple[Iter, ...]:
+    """The iterators of an expression in the order in which its largest read has them: its layout stays."""
+    reads = [n for n in postorder(node) if isinstance(n, Read)]
+    largest = sorted(reads, key=lambda r: -len(index_iters(r.index)))
+    found = [it for r in largest for i in r.index for it in sorted(index_iters((i,)), key=str)]
+    free = free_iters(node)
+    rest = sorted(free - set(found), key=str)
+    return tuple(dict.fromkeys(it for it in (*found, *rest) if it in free))
+
+
+def _all_iters(definition: Definition) -> set[Iter]:
+    found = set(definition.iters)
     for node in postorder(definition.body):
         if isinstance(node, Reduce):
-            found |= dict.fromkeys(node.iters)
-    return list(found)
+            found |= set(node.iters)
+    return found
 
 
 def _affordable(iters: tuple[Iter, ...], reads: set[Tensor]) -> bool:

@@ -3,9 +3,10 @@
     Y[i] = sum[j, k](A[i, j] * B[j, k] * v[k])      t[j] = sum[k](B[j, k] * v[k]);  Y[i] = sum[j](A[i, j] * t[j])
 
 The order is optimal in scalar multiplications by dynamic programming over subsets of factors (Pfeifer,
-Haegeman, Verstraete, Phys. Rev. E 90, 033315) up to `EXACT` factors, greedy above. Preconditions: `sum`
-over a product whose factors each are free of the other reductions' names; addition and multiplication are
-reassociated, so the accuracy policy decides whether floats may be reordered.
+Haegeman, Verstraete, Phys. Rev. E 90, 033315) up to `EXACT` factors, greedy above. Preconditions: the
+reduction of a semiring (`sum` over products, `max` over sums, ...) over a product whose factors each are
+free of the other reductions' names; addition and multiplication are reassociated, so the accuracy policy
+decides whether floats may be reordered.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
-    Apply,
     Definition,
     Expr,
     Program,
@@ -26,6 +26,7 @@ from tcomp.ir.tensor.nodes import (
 )
 from tcomp.passes.lift import postorder_outside_reductions
 from tcomp.passes.scoping import free_iters, fresh_name, names_of
+from tcomp.passes.semiring import SUM_PRODUCT, Semiring, semiring_of
 
 EXACT = 10  # factors that are ordered exactly: 3**10 splits of subsets take about 50 ms
 
@@ -62,10 +63,8 @@ def contraction_order(program: Program, taken: set[str] | None = None) -> Progra
 
 
 def factors_of(expr: Expr) -> tuple[Expr, ...]:
-    """The factors of a product, left to right."""
-    if isinstance(expr, Apply) and expr.op == "mul":
-        return (*factors_of(expr.args[0]), *factors_of(expr.args[1]))
-    return (expr,)
+    """The factors of a product of numbers, left to right."""
+    return SUM_PRODUCT.factors(expr)
 
 
 def _ordered(definition: Definition, taken: set[str]) -> list[Definition]:
@@ -80,8 +79,9 @@ def _ordered(definition: Definition, taken: set[str]) -> list[Definition]:
 
 
 def _split(node: Reduce, definition: Definition, before: list[Definition], taken: set[str]) -> Expr:
-    factors = _merged(factors_of(node.body)) if node.op == "sum" else ()
-    if len(factors) < 3:
+    semiring = semiring_of(node)
+    factors = _merged(semiring, node.body) if semiring is not None else ()
+    if semiring is None or len(factors) < 3:
         return node
     needs = [free_iters(f) for f in factors]
     summed = frozenset(node.iters)
@@ -109,24 +109,24 @@ def _split(node: Reduce, definition: Definition, before: list[Definition], taken
         split = table[subset].split
         assert split is not None
         left, right = value(split[0]), value(split[1])
-        product = Apply("mul", (left, right), node.dtype)
+        product = semiring.multiply([left, right])
         kept = table[subset].iters
         gone = (table[split[0]].iters | table[split[1]].iters) - kept
         iters = tuple(it for it in node.iters if it in gone)
-        return Reduce("sum", iters, product) if iters else product
+        return Reduce(node.op, iters, product) if iters else product
 
     unused = tuple(it for it in node.iters if not any(it in need for need in needs))
     result = _pair(full)
-    return Reduce("sum", unused, result) if unused else result
+    return Reduce(node.op, unused, result) if unused else result
 
 
-def _merged(factors: tuple[Expr, ...]) -> tuple[Expr, ...]:
+def _merged(semiring: Semiring, body: Expr) -> tuple[Expr, ...]:
     """Joins factors that need no iterator another one lacks: they only scale it."""
     kept: list[Expr] = []
-    for factor in sorted(factors, key=lambda f: -len(free_iters(f))):
+    for factor in sorted(semiring.factors(body), key=lambda f: -len(free_iters(f))):
         for position, other in enumerate(kept):
             if free_iters(factor) <= free_iters(other):
-                kept[position] = Apply("mul", (other, factor), other.dtype)
+                kept[position] = semiring.multiply([other, factor])
                 break
         else:
             kept.append(factor)

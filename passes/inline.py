@@ -12,6 +12,7 @@ read is then guarded too (OLLIE, arXiv 2208.02025, "traversal merging"; here wit
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int, Iter, Value
@@ -246,8 +247,9 @@ def _and(condition: Expr, op: str, position: Int, limit: Int) -> Expr:
     return Apply("and", (condition, term), boolean)
 
 
-def _reads(definition: Definition) -> list[Read]:
-    return [n for n in postorder(definition.body) if isinstance(n, Read)]
+@lru_cache(1 << 12)
+def _reads(definition: Definition) -> tuple[Read, ...]:
+    return tuple(n for n in postorder(definition.body) if isinstance(n, Read))
 
 
 def _is_data_dependent(index: tuple[Int, ...]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from tcomp.ir.integer import Int, Iter, Value
 from tcomp.ir.tensor.nodes import Definition, Expr, Program, Reduce, postorder, rewrite, substitute
@@ -27,13 +28,14 @@ def names_of(program: Program) -> set[str]:
     return names
 
 
-def iterator_names(definition: Definition) -> set[str]:
+@lru_cache(1 << 12)
+def iterator_names(definition: Definition) -> frozenset[str]:
     """The names of a definition's iterators, those of its reductions included."""
     names = {it.name for it in definition.iters}
     for node in postorder(definition.body):
         if isinstance(node, Reduce):
             names |= {it.name for it in node.iters}
-    return names
+    return frozenset(names)
 
 
 def rename_bound(expr: Expr, clashing: frozenset[str], taken: set[str]) -> Expr:

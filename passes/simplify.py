@@ -7,6 +7,7 @@ zero included.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 from tcomp.ir.dtypes import DType, f32, i64
@@ -69,6 +70,11 @@ def _is_unit(it: Iter) -> bool:
     return it.extent.is_constant and it.extent.constant == 1
 
 
+def simplify_node(node: Expr) -> Expr:
+    """The rules of this file at one node whose operands are simple."""
+    return _rule(node) or node
+
+
 def _rule(node: Expr) -> Expr | None:
     match node:
         case IndexValue(index, dtype) if index.is_constant:
@@ -91,6 +97,8 @@ def _rule(node: Expr) -> Expr | None:
             return chosen if value else rejected
         case Apply("where", (_, chosen, rejected), _) if chosen is rejected:
             return chosen
+        case Apply("where", (condition, chosen, rejected), _):
+            return _fewer_conditions(node, condition, chosen, rejected)
         case Apply("and" | "or" | "not", _, _):
             return _logic(node)
         case Apply(_, args, _) if args and all(isinstance(a, Const) for a in args):
@@ -181,6 +189,55 @@ def _fold(node: Apply) -> Expr | None:
     with np.errstate(all="ignore"):
         value = np.asarray(operation.numpy(*operands))
     return Const(value.astype(node.dtype.numpy).item(), node.dtype)
+
+
+def _fewer_conditions(node: Apply, condition: Expr, chosen: Expr, rejected: Expr) -> Expr | None:
+    """Nested choices with one rejected value as one; without conditions that the chosen read's own guard
+    implies: where(i < n, T[i] else 0, 0) is T[i] else 0 for a T of n elements."""
+    parts = list(dict.fromkeys(conjuncts(condition)))
+    if isinstance(chosen, Apply) and chosen.op == "where" and chosen.args[2] is rejected:
+        inner = [c for c in conjuncts(chosen.args[0]) if c not in parts]
+        return _chosen_if([*parts, *inner], chosen.args[1], rejected)
+    if isinstance(chosen, Read) and chosen.otherwise is rejected:
+        kept = [c for c in parts if not _outside_without(c, chosen)]
+        return _chosen_if(kept, chosen, rejected) if len(kept) < len(parts) else None
+    return None
+
+
+def conjuncts(condition: Expr) -> Iterator[Expr]:
+    """The conditions of a conjunction."""
+    if isinstance(condition, Apply) and condition.op == "and":
+        for each in condition.args:
+            yield from conjuncts(each)
+    else:
+        yield condition
+
+
+def _chosen_if(conditions: list[Expr], chosen: Expr, rejected: Expr) -> Expr:
+    if not conditions:
+        return chosen
+    first, *rest = conditions
+    for each in rest:
+        first = Apply("and", (first, each), first.dtype)
+    return simplify_node(Apply("where", (first, chosen, rejected), chosen.dtype))
+
+
+def _outside_without(condition: Expr, read: Read) -> bool:
+    """Whether a read is outside its tensor at every point where a comparison with a constant fails."""
+    match condition:
+        case Apply("lt", (IndexValue(index, _), Const(limit, _)), _):
+            first_failing, upwards = int(limit), True
+        case Apply("ge", (IndexValue(index, _), Const(limit, _)), _):
+            first_failing, upwards = int(limit) - 1, False
+        case _:
+            return False
+    for position, (lo, hi) in zip(read.index, read.tensor.axes, strict=True):
+        for shift, same_way in ((position - index, True), (position + index, False)):
+            if shift.is_constant:
+                at = first_failing + shift.constant if same_way else shift.constant - first_failing
+                if (at >= hi.constant) if upwards is same_way else (at < lo.constant):
+                    return True
+    return False
 
 
 def _never_wraps(index: Int, dtype: DType) -> bool:

@@ -209,7 +209,7 @@ class Compiled:
         """Compiles with the schedules on record, and keeps the code under the front key."""
         parts = parts_for(program, self._options, frozenset(self._constants))
         facts = {**parts.call.facts, "generics": dict(generics), "sizes": dict(sizes)}
-        parts = Parts(replace(parts.call, facts=facts), parts.once)
+        parts = replace(parts, call=replace(parts.call, facts=facts))
         store_parts(self._front_key(seen), parts)
         return parts
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tcomp import passes, schedule
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tcomp.codegen.emit import Emitted
-    from tcomp.ir.loop.nodes import Module
+    from tcomp.ir.loop.nodes import Buffer, Module
     from tcomp.ir.plan import Plan
     from tcomp.ir.tensor.nodes import Program, Tensor
     from tcomp.options import Options
@@ -45,6 +45,7 @@ class Stages:
     plan: Plan
     traces: tuple[Trace, ...]
     loops: Module
+    packing: Module | None  # what packs constant operands, before any call
     emitted: Emitted
     target: Target
 
@@ -85,12 +86,19 @@ def _scheduled(
     once, called = passes.split_constants(
         derivation.program, constants
     )  # weights do their part once
-    plan = schedule.completed(passes.plan(called))  # lifted, inlined, grouped
+    free = {t.name for t in program.inputs} - constants
+    bound = frozenset(t for t in called.inputs if t.name not in free)
+    plan = replace(passes.plan(called), constants=bound)  # lifted, inlined, grouped
+    plan = schedule.completed(plan)
     analytical = schedule.analytical(plan, options.target, options.threads)  # without measuring
     traces = known_schedules(plan, analytical, options)  # what was measured to be better
-    loops = schedule.lower(plan, traces, options.target, options.threads)  # vectors, tiles, threads
+    loops, packing = schedule.lower_apart(
+        plan, traces, options.target, options.threads
+    )  # vectors, tiles, threads
     emitted = emit(loops, options.target)  # instructions; LLVM allocates registers
-    return Stages(program, derivation, once, called, plan, traces, loops, emitted, options.target)
+    return Stages(
+        program, derivation, once, called, plan, traces, loops, packing, emitted, options.target
+    )
 
 
 def derived(
@@ -117,11 +125,13 @@ def compile_stages(stages: Stages) -> Artifact:
     """Object code with all that the runtime must know to call it."""
     logical = {t.name: t for t in stages.program.inputs}  # 4-bit arguments keep their own type
     inputs = [logical.get(t.name, t) for t in stages.called.inputs]
+    packed = stages.loops.arguments[len(inputs) : -len(stages.program.results)]
     return Artifact(
         object=compile_object(stages.emitted.text, stages.target),
         entry=stages.emitted.entry,
         arguments=(
             *(_argument(t, result=False) for t in inputs),
+            *(_whole(buffer, result=False) for buffer in packed),
             *(_argument(t, result=True) for t in stages.program.results),
         ),
         shared_bytes=stages.emitted.shared_bytes,
@@ -130,6 +140,32 @@ def compile_stages(stages: Stages) -> Artifact:
         triple=stages.target.triple,
         features=tuple(f[1:] for f in stages.target.features.split(",") if f.startswith("+")),
     )
+
+
+def compile_packing(stages: Stages) -> Artifact | None:
+    """Object code that packs constant operands; None where there are none."""
+    if stages.packing is None:
+        return None
+    emitted = emit(stages.packing, stages.target)
+    known = {b.name: t for b, t in zip(stages.loops.arguments, stages.called.inputs, strict=False)}
+    read = [b for b in stages.packing.arguments if b.name in known]
+    made = stages.packing.arguments[len(read) :]
+    return Artifact(
+        object=compile_object(emitted.text, stages.target),
+        entry=emitted.entry,
+        arguments=(
+            *(_argument(known[b.name], result=False) for b in read),
+            *(_whole(b, result=True) for b in made),
+        ),
+        shared_bytes=emitted.shared_bytes,
+        private_bytes=emitted.private_bytes,
+        triple=stages.target.triple,
+        features=tuple(f[1:] for f in stages.target.features.split(",") if f.startswith("+")),
+    )
+
+
+def _whole(buffer: Buffer, *, result: bool) -> Argument:
+    return Argument(buffer.name, buffer.dtype.name, (buffer.extent,), result)
 
 
 def _argument(tensor: Tensor, *, result: bool) -> Argument:

@@ -22,10 +22,11 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Artifacts of a program: the one of every call, and the one that folds its constants, if any."""
+    """Artifacts of a program: that of every call, and those that run `before` all calls, one after the
+    other: they fold constants and pack them as the calls read them."""
 
     call: Artifact
-    once: Artifact | None
+    before: tuple[Artifact, ...] = ()
 
 
 def kernel_for(program: Program, options: Options, constants: Arrays | None = None) -> Kernel:
@@ -37,7 +38,7 @@ def kernel_from(stages: Stages, options: Options) -> Kernel:
     """A kernel of a program that is compiled already, past the cache."""
     from tcomp.pipeline import compile_stages
 
-    return load_parts(Parts(compile_stages(stages), None), options, None)
+    return load_parts(Parts(compile_stages(stages)), options, None)
 
 
 def parts_for(program: Program, options: Options, constants: frozenset[str]) -> Parts:
@@ -79,11 +80,9 @@ def stored_parts(key: str) -> Parts | None:
     call = cache.default().get(key)
     if call is None:
         return None
-    once_key = call.facts.get("once")
-    if once_key is None:
-        return Parts(call, None)
-    once = cache.default().get(str(once_key))
-    return None if once is None else Parts(call, once)
+    before = [cache.default().get(str(k)) for k in call.facts.get("before", ())]
+    found = tuple(part for part in before if part is not None)
+    return Parts(call, found) if len(found) == len(before) else None
 
 
 def store_parts(key: str, parts: Parts) -> None:
@@ -93,33 +92,34 @@ def store_parts(key: str, parts: Parts) -> None:
     from tcomp.runtime import cache
 
     call = parts.call
-    if parts.once is not None:
-        once_key = cache.key("once", key)
-        cache.default().put(once_key, parts.once)
-        call = replace(call, facts={**call.facts, "once": once_key})
+    if parts.before:
+        keys = [cache.key("before", key, n) for n in range(len(parts.before))]
+        for each, part in zip(keys, parts.before, strict=True):
+            cache.default().put(each, part)
+        call = replace(call, facts={**call.facts, "before": keys})
     cache.default().put(key, call)
 
 
 def load_parts(parts: Parts, options: Options, constants: Arrays | None) -> Kernel:
     """Loads artifacts into this process, folding the constants."""
     from tcomp.runtime.kernel import load
+    from tcomp.runtime.memory import aligned
 
     bound = dict(constants or {})
-    if parts.once is not None:
-        once = load(parts.once, options.threads)
-        results = once.call([bound[a.name] for a in parts.once.inputs])
-        values = results if isinstance(results, tuple) else (results,)
-        bound |= {a.name: v for a, v in zip(parts.once.results, values, strict=True)}
+    for part in parts.before:
+        kernel = load(part, options.threads)
+        results = [aligned(a.stored_shape, a.stored_dtype.numpy) for a in part.results]
+        kernel.call([bound[a.name] for a in part.inputs], tuple(results))
+        bound |= {a.name: v for a, v in zip(part.results, results, strict=True)}
     return load(parts.call, options.threads, bound)
 
 
 def _compile(program: Program, options: Options, constants: frozenset[str]) -> Parts:
     from tcomp.dumping import tell
-    from tcomp.pipeline import build, compile_stages
+    from tcomp.pipeline import build, compile_packing, compile_stages
 
     stages = build(program, options, constants)
     tell(stages)
-    call = compile_stages(stages)
-    if stages.once is None:
-        return Parts(call, None)
-    return Parts(call, compile_stages(build(stages.once, options)))
+    fold = None if stages.once is None else compile_stages(build(stages.once, options))
+    before = (part for part in (fold, compile_packing(stages)) if part is not None)
+    return Parts(compile_stages(stages), tuple(before))

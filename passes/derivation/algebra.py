@@ -2,7 +2,8 @@
 
 Together with re-association they are the rules of SPORES (Wang et al., VLDB 2020), which are complete
 for sum-product expressions; OLLIE and EinNet have none of them. They hold in every commutative ring, so
-for wrapping integers exactly, and for floats up to rounding.
+for wrapping integers exactly, and for floats up to rounding; those that need no negatives hold in every
+semiring (`passes.semiring`): sums of products stand for all of them here.
 """
 
 from __future__ import annotations
@@ -22,19 +23,16 @@ from tcomp.ir.tensor.nodes import (
     postorder,
     substitute,
 )
-from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.inline import guarded, zero
 from tcomp.passes.scoping import free_iters, fresh_name
+from tcomp.passes.semiring import SUM_PRODUCT, Semiring, semiring_of, semirings
 
 MAX_MATCHED = 4  # iterators of two sums whose pairings are all tried: 4! = 24
 
 
 def multiply(parts: tuple[Expr, ...] | list[Expr]) -> Expr:
     """The product of at least one factor."""
-    result = parts[0]
-    for part in parts[1:]:
-        result = Apply("mul", (result, part), result.dtype)
-    return result
+    return SUM_PRODUCT.multiply(parts)
 
 
 def is_sum(expr: Expr) -> bool:
@@ -44,21 +42,23 @@ def is_sum(expr: Expr) -> bool:
 
 def merge_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[i](f * sum[j](g)) = sum[i, j](f * g), where f does not mention j (it is renamed if it does)."""
-    if not isinstance(node, Reduce) or node.op != "sum":
+    semiring = semiring_of(node)
+    if semiring is None or not isinstance(node, Reduce):
         return
-    parts = factors_of(node.body)
+    parts = semiring.factors(node.body)
     for position, part in enumerate(parts):
-        if isinstance(part, Reduce) and part.op == "sum":
+        if isinstance(part, Reduce) and part.op == node.op:
             inner, body = _renamed(part, taken)
-            rest = (*parts[:position], *factors_of(body), *parts[position + 1 :])
-            yield Reduce("sum", (*node.iters, *inner), multiply(rest))
+            rest = (*parts[:position], *semiring.factors(body), *parts[position + 1 :])
+            yield Reduce(node.op, (*node.iters, *inner), semiring.multiply(rest))
 
 
 def pull_out(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[i, j](f * g) = sum[i](f * sum[j](g)), where f does not mention j."""
-    if not isinstance(node, Reduce) or node.op != "sum":
+    semiring = semiring_of(node)
+    if semiring is None or not isinstance(node, Reduce):
         return
-    parts = factors_of(node.body)
+    parts = semiring.factors(node.body)
     if len(parts) < 2:
         return
     seen: set[frozenset[Iter]] = set()
@@ -71,29 +71,33 @@ def pull_out(node: Expr, taken: set[str]) -> Iterator[Expr]:
         outside = [p for p in parts if not free_iters(p) & inner]
         if not inside:
             continue
-        partial = Reduce("sum", tuple(i for i in node.iters if i in inner), multiply(inside))
-        scaled = multiply([*outside, partial])
+        partial = Reduce(
+            node.op, tuple(i for i in node.iters if i in inner), semiring.multiply(inside)
+        )
+        scaled = semiring.multiply([*outside, partial])
         rest = tuple(i for i in node.iters if i not in inner)
-        yield Reduce("sum", rest, scaled) if rest else scaled
+        yield Reduce(node.op, rest, scaled) if rest else scaled
 
 
 def split_sum(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[i](f + g) = sum[i](f) + sum[i](g)."""
-    if isinstance(node, Reduce) and node.op == "sum":
+    semiring = semiring_of(node)
+    if semiring is not None and isinstance(node, Reduce):
         body = node.body
-        if isinstance(body, Apply) and body.op in ("add", "sub"):
-            left, right = (Reduce("sum", node.iters, a) for a in body.args)
+        if isinstance(body, Apply) and body.op in _additions(semiring):
+            left, right = (Reduce(node.op, node.iters, a) for a in body.args)
             yield Apply(body.op, (left, right), node.dtype)
 
 
 def join_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[i](f) + sum[j](g) = sum[i](f + g[j := i]), where the ranges of i and j are equal."""
-    if not isinstance(node, Apply) or node.op not in ("add", "sub"):
+    if not isinstance(node, Apply) or len(node.args) != 2:
         return
     left, right = node.args
-    if not (isinstance(left, Reduce) and isinstance(right, Reduce)):
+    semiring = semiring_of(left)
+    if not (isinstance(left, Reduce) and isinstance(right, Reduce) and semiring is not None):
         return
-    if left.op != "sum" or right.op != "sum":
+    if left.op != right.op or node.op not in _additions(semiring):
         return
     if len(left.iters) != len(right.iters) or len(left.iters) > MAX_MATCHED:
         return
@@ -102,7 +106,7 @@ def join_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
             moved = substitute(
                 right.body, {b: Int.of(a) for a, b in zip(left.iters, order, strict=True)}
             )
-            yield Reduce("sum", left.iters, Apply(node.op, (left.body, moved), node.dtype))
+            yield Reduce(left.op, left.iters, Apply(node.op, (left.body, moved), node.dtype))
 
 
 def distribute(node: Expr, taken: set[str]) -> Iterator[Expr]:
@@ -117,28 +121,41 @@ def distribute(node: Expr, taken: set[str]) -> Iterator[Expr]:
 
 def factor_out(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """a * c + b * c = (a + b) * c."""
-    if not isinstance(node, Apply) or node.op not in ("add", "sub"):
+    if not isinstance(node, Apply):
         return
-    left, right = (factors_of(a) for a in node.args)
-    for common in dict.fromkeys(left):
-        if common in right and len(left) > 1 and len(right) > 1:
-            rest = [_without(parts, common) for parts in (left, right)]
-            combined = Apply(node.op, (multiply(rest[0]), multiply(rest[1])), node.dtype)
-            yield Apply("mul", (combined, common), node.dtype)
+    for semiring in semirings(node.dtype):
+        if node.op not in _additions(semiring):
+            continue
+        left, right = (semiring.factors(a) for a in node.args)
+        for common in dict.fromkeys(left):
+            if common in right and len(left) > 1 and len(right) > 1:
+                rest = [semiring.multiply(_without(parts, common)) for parts in (left, right)]
+                combined = Apply(node.op, (rest[0], rest[1]), node.dtype)
+                yield semiring.multiply([combined, common])
 
 
 def drop_unused(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """sum[i in lo:hi](f) = (hi - lo) * f, where f does not mention i."""
-    if not isinstance(node, Reduce) or node.op != "sum":
+    """sum[i in lo:hi](f) = (hi - lo) * f and max[i in lo:hi](f) = f, where f does not mention i."""
+    semiring = semiring_of(node)
+    if semiring is None or not isinstance(node, Reduce):
         return
     unused = tuple(it for it in node.iters if it not in free_iters(node.body))
     if not unused:
         return
     rest = tuple(it for it in node.iters if it not in unused)
-    body = Reduce("sum", rest, node.body) if rest else node.body
+    body = Reduce(node.op, rest, node.body) if rest else node.body
+    if semiring.idempotent:
+        if all(it.extent.constant > 0 for it in unused):
+            yield body
+        return
     count = IndexValue(product(it.extent for it in unused), i64)
     times = Apply("cast", (count,), node.dtype) if node.dtype is not i64 else count
     yield Apply("mul", (body, times), node.dtype)
+
+
+def _additions(semiring: Semiring) -> tuple[str, ...]:
+    """The operations by which terms of a reduction are joined."""
+    return ("add", "sub") if semiring is SUM_PRODUCT else (semiring.plus,)
 
 
 def eliminate_delta(node: Expr, taken: set[str]) -> Iterator[Expr]:
@@ -194,7 +211,7 @@ def _without(parts: tuple[Expr, ...], common: Expr) -> tuple[Expr, ...]:
 
 def _solved(condition: Apply, it: Iter) -> Int | None:
     """What `it` equals by an equality of index values, as an integer expression without it."""
-    left, right = (_index(a) for a in condition.args)
+    left, right = (index_of(a) for a in condition.args)
     if left is None or right is None:
         return None
     difference = left - right
@@ -205,7 +222,8 @@ def _solved(condition: Apply, it: Iter) -> Int | None:
     return -rest if factor == 1 else rest
 
 
-def _index(expr: Expr) -> Int | None:
+def index_of(expr: Expr) -> Int | None:
+    """The integer that an index value or an integer constant is."""
     if isinstance(expr, IndexValue) and expr.dtype is i64:
         return expr.index
     if isinstance(expr, Const) and expr.dtype.is_integer:

@@ -6,15 +6,21 @@ A protocol, so that the pipeline can pass in a better judge: `passes` knows neit
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from tcomp.ir.integer import Iter
-from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, postorder
+from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, Scan, postorder
 from tcomp.ops import OPS
+from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.estimate import cycles, extent, least_cycles
-from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
+from tcomp.passes.lift import is_product_sum, postorder_outside_reductions, split_products
 from tcomp.passes.scoping import free_iters
+
+# Sums of products inside scans run step by step and are not packed. One-pass attention of 12 heads, 512
+# positions and 64 channels took 38.7 ms where the estimate for products outside scans says 16.
+STEPWISE = 3.0
 
 
 class Cost(Protocol):
@@ -45,16 +51,25 @@ def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> flo
 
 
 def _total(program: Program, constants: frozenset[str], of: Callable[[Definition], float]) -> float:
-    decided = {t for t in program.inputs if t.name in constants}
+    called = split_constants(program, constants)[1] if constants else program
+    if any(_products(definition) > 1 for definition in called.definitions()):
+        called = split_products(called)  # as planning does
     total = 0.0
-    for definition in program.definitions():
-        if decided and definition.tensor not in program.results:
-            reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
-            if reads and reads <= decided:
-                decided.add(definition.tensor)
-                continue
-        total += of(definition)
+    for statement in called.body:
+        if isinstance(statement, Scan):
+            total += sum(_stepwise(d) * of(d) for d in statement.definitions)
+        else:
+            total += of(statement)
     return total
+
+
+def _stepwise(definition: Definition) -> float:
+    return STEPWISE if _products(definition) else 1.0
+
+
+@lru_cache(1 << 14)
+def _products(definition: Definition) -> int:
+    return sum(map(is_product_sum, postorder_outside_reductions(definition.body)))
 
 
 def operations(definition: Definition) -> float:

@@ -14,6 +14,7 @@ from tcomp.passes.derivation.rule import Rule, Step
 from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.derivation.search import State, search
 
+WORTHWHILE = 0.85  # of the source's cost: estimates that are closer do not decide
 CANDIDATES = 64  # programs that are kept for the case that better ones prove unequal or inaccurate
 
 
@@ -103,8 +104,18 @@ def derive(
         rules=rules,
         clock=clock,
     )
-    source, best = found.states[0], found.cheapest()
-    cheaper = sorted((s for s in found.states if s.cost < source.cost), key=lambda s: s.cost)
+    source = found.states[0]
+    limit = WORTHWHILE * source.cost
+    sure = {rule.name for rule in rules if rule.keeps_loops}
+    cheaper = sorted(
+        (
+            s
+            for s in found.states
+            if s.cost < (source.cost if sure.issuperset(s.rules()) else limit)
+        ),
+        key=lambda s: s.cost,
+    )
+    best = cheaper[0] if cheaper else source
     return Derivation(
         program,
         best.program,

@@ -24,7 +24,7 @@ from tcomp.passes.scoping import free_iters, index_iters
 VECTOR_BYTES = 64
 PRODUCTS = 2.0  # vector multiply-adds a cycle
 SCALAR_RATE = 8.0  # other operations a cycle, in vectors
-START = 400.0  # beginning a loop nest
+START = 150.0  # beginning a loop nest
 NEAR, FAR = 24.0, 5.0  # bytes a cycle from caches and from memory
 CACHE = 1 << 21
 TALL = 14  # rows of a register tile
@@ -32,11 +32,11 @@ TALL = 14  # rows of a register tile
 # Cycles an element: read along a vector, or packed
 CONTIGUOUS, BROADCAST, STRIDED, SCATTERED = 0.08, 0.03, 0.7, 2.0
 GUARD = 0.1
+PACK, PACK_IRREGULAR, PACK_STRIDED = 0.3, 0.7, 3.5
 TABLE_RATE, TABLE_READ = (
     16.0,
     0.2,
 )  # operations a cycle; short strides are shuffled from whole vectors
-PACK, PACK_IRREGULAR = 0.3, 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +144,11 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
     rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
     inner = extent(found.inner)
-    regular = [all(map(_is_regular, side)) for side in (found.left, found.right)]
-    # Irregular columns are read in runs of the last iterator; regular ones are one range.
-    run = columns if regular[1] else found.columns[-1].extent.constant
+    run = 1.0  # vectors fill where columns are one range of memory of the result
+    for it in reversed(definition.iters):
+        if it not in found.columns and _several(it):
+            break
+        run *= it.extent.constant
     filled = run / (lanes * ceil(run / lanes))
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
@@ -155,12 +157,25 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
         batch
         * inner
         * (
-            rows * (PACK if regular[0] else PACK_IRREGULAR)
-            + columns * (PACK if regular[1] else PACK_IRREGULAR)
+            rows * _packing(found.left, found.rows, found.inner)
+            + columns * _packing(found.right, found.columns, found.inner)
         )
     )
-    outside = _outside(definition)
-    return work + packed + outside
+    return work + packed + _outside(definition)
+
+
+def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:
+    """Cycles an element of bringing an operand into panels, by the iterator it is contiguous along."""
+    if not all(map(_is_regular, factors)):
+        return PACK_IRREGULAR
+    for node in (n for f in factors for n in postorder(f) if isinstance(n, Read)):
+        last = next((i for i in reversed(node.index) if not i.is_constant), None)
+        if last is None:
+            continue
+        moving = [it for it in (*own, *inner) if last.coefficient(it)]
+        if moving and moving[0] not in (own[-1:] + inner[-1:]):
+            return PACK_STRIDED
+    return PACK
 
 
 def _is_regular(factor: Expr) -> bool:

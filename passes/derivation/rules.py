@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
 from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, everywhere
 from tcomp.passes.derivation.toom_cook import toom_cook
@@ -66,6 +67,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.factor_out),
+        keeps_loops=True,
     ),
     Rule(
         "sum splitting",
@@ -82,6 +84,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.distribute),
+        keeps_loops=True,
     ),
     Rule(
         "unused iterator",
@@ -107,8 +110,10 @@ RULES: tuple[Rule, ...] = (
         "always",
         "ring axiom",
         everywhere(algebra.cancel_negation),
+        keeps_loops=True,
         reassociates=False,
     ),
+    *ALGEBRA_RULES,
     *INDEX_RULES,
     *(
         Rule(

@@ -23,7 +23,7 @@ from tcomp.passes.derivation.rule import Rule, Step
 
 MAX_GROWTH = 4  # a state with this many times the nodes of the source is not expanded
 MAX_COST_RATIO = 16.0  # nor one that promises no less than this many times the best
-DISTANCE = 0.02  # of its promise a state is put back for each mismatch
+DISTANCE = 0.1  # of its promise a state is put back for each mismatch
 STEP = 0.01  # and for each step
 
 
@@ -49,6 +49,10 @@ class State:
             state = state.parent
         return tuple(reversed(found))
 
+    def rules(self) -> set[str]:
+        """The names of the rules that were applied."""
+        return {step.rule for step in self.steps()}
+
     @property
     def priority(self) -> float:
         """What the queue orders by; the smallest goes first."""
@@ -62,10 +66,6 @@ class Found:
 
     states: tuple[State, ...]
     complete: bool
-
-    def cheapest(self) -> State:
-        """The cheapest state; of equal ones the first."""
-        return min(self.states, key=lambda state: state.cost)
 
 
 def search(

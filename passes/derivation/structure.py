@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
@@ -120,6 +121,7 @@ def _reading(definition: Definition, renamed: dict[Tensor, Tensor]) -> Definitio
     return Definition(definition.tensor, definition.iters, rewrite(definition.body, rule))
 
 
+@lru_cache(1 << 14)
 def _nameless(definition: Definition) -> Expr:
     """The body with iterators named by position; equal bodies become the same object."""
     names = {it: Int.of(Iter(f"_{n}", it.lo, it.hi)) for n, it in enumerate(definition.iters)}

@@ -6,7 +6,6 @@ one. Integers of different dimensions may be replaced independently: 64 channels
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -26,26 +25,32 @@ from tcomp.ir.tensor.nodes import (
     postorder,
 )
 
-PERIOD = 48  # residues by strides and divisors are kept while their common multiple is at most this
-
+Reach: TypeAlias = tuple[
+    int, tuple[tuple[int, int, int], ...]
+]  # offset; factor, range of each iterator
 Place: TypeAlias = tuple[object, ...]  # a tensor's axis, or an iterator of a definition
 
 
 @dataclass(frozen=True)
 class Dimension:
-    """The integers of one dimension: those that may depend on sizes, ascending, those that are extents,
-    and for extents the common multiple of the strides and divisors that they meet."""
+    """The integers of one dimension: those that may depend on sizes, ascending, and those that are extents.
+
+    `steps` are for extents the strides and divisors that they meet. `reached` says for the end of an axis
+    which positions come exactly there: it is their largest value and 1.
+    """
 
     numbers: tuple[int, ...]
     extents: frozenset[int]
-    periods: dict[int, int]
+    steps: dict[int, set[int]]
+    reached: dict[int, list[Reach]]
 
 
 @dataclass
 class _Gathered:
     numbers: set[int] = field(default_factory=set)
     extents: set[int] = field(default_factory=set)
-    periods: dict[int, int] = field(default_factory=dict)
+    steps: dict[int, set[int]] = field(default_factory=dict)
+    reached: dict[int, list[Reach]] = field(default_factory=dict)
 
 
 class Dimensions:
@@ -84,7 +89,7 @@ class Dimensions:
     def all(self) -> dict[Place, Dimension]:
         """Every dimension by its representative."""
         return {
-            place: Dimension(tuple(sorted(g.numbers)), frozenset(g.extents), g.periods)
+            place: Dimension(tuple(sorted(g.numbers)), frozenset(g.extents), g.steps, g.reached)
             for place, g in self._gathered.items()
         }
 
@@ -150,7 +155,10 @@ class Dimensions:
             elif isinstance(node, Read):
                 for axis, index in enumerate(node.index):
                     extent = node.tensor.axes[axis][1].constant
-                    self._index(self.of_axis(number, node.tensor, axis), index, {extent})
+                    own = self.of_axis(number, node.tensor, axis)
+                    self._index(own, index, {extent})
+                    if node.otherwise is None and index.bounds()[1] == extent - 1:
+                        self._reached(own, index, extent)
             elif isinstance(node, IndexValue):
                 root = self.of_index(number, place, node.index)
                 if root is not None:
@@ -161,16 +169,24 @@ class Dimensions:
                     self._at(root).numbers.add(abs(int(constant.value)))
 
     def _index(self, root: Place, index: Int, sides: set[int]) -> None:
-        """Small strides and divisors of an index count for the extents of its axis and its iterators."""
+        """Strides and divisors of an index count for the extents of its axis and its iterators."""
         found = self._at(root)
         found.numbers |= {abs(c) for c in _constants(index, offsets=True)}
-        steps = sorted({abs(c) for c in _constants(index, offsets=False)})
+        steps = {abs(c) for c in _constants(index, offsets=False)} - {0, 1}
         for side in sides | {it.hi.constant for it in _iters(index)}:
-            common = found.periods.get(side, 1)
-            for each in steps:
-                if 1 < each <= PERIOD and math.lcm(common, each) <= PERIOD:
-                    common = math.lcm(common, each)
-            found.periods[side] = common
+            found.steps.setdefault(side, set()).update(steps)
+
+    def _reached(self, root: Place, index: Int, end: int) -> None:
+        terms: list[tuple[int, int, int]] = []
+        for monomial, factor in index.terms:
+            (it, *rest) = monomial
+            if rest or not isinstance(it, Iter) or it.hi.constant >= end:
+                return
+            terms.append((factor, it.lo.constant, it.hi.constant))
+        if terms:
+            found = self._at(root).reached.setdefault(end, [])
+            if (index.constant, tuple(terms)) not in found:
+                found.append((index.constant, tuple(terms)))
 
 
 def positions(node: Expr) -> list[tuple[IndexValue, Const]]:

@@ -40,7 +40,7 @@ class FieldInterpreter(Interpreter):
         if target.is_float:
             return values.astype(np.int64) % PRIME
         if source.is_float:
-            return _mixed("to integer", [values]).astype(self.representation(target))
+            return mixed("to integer", [values]).astype(self.representation(target))
         return super().convert(values, source, target)
 
     def apply(self, node: Apply, operands: list[Array]) -> Array:
@@ -62,13 +62,13 @@ class FieldInterpreter(Interpreter):
             case "where" | "minimum" | "maximum":
                 return np.asarray(OPS[node.op].numpy(*operands))
             case "relu":
-                return np.maximum(operands[0], _mixed("relu", [np.zeros_like(operands[0])]))
+                return np.maximum(operands[0], mixed("relu", [np.zeros_like(operands[0])]))
         row = OPS[node.op]
         if row.rule is TypeRule.COMPARISON:
             return np.asarray(row.numpy(*operands))
         if row.rule is TypeRule.TEST:
             return np.zeros(np.broadcast_shapes(*(o.shape for o in operands)), bool)
-        return _mixed(node.op, operands)
+        return mixed(node.op, operands)
 
     def reduce_block(self, node: Reduce, parts: list[Array], extents: tuple[int, ...]) -> Any:
         if not node.body.dtype.is_float or node.op not in ("sum", "prod"):
@@ -93,7 +93,7 @@ class FieldInterpreter(Interpreter):
         return super().combine(node, earlier, later)
 
 
-def residue(value: float, dtype: DType = f64) -> int:
+def residue(value: float, dtype: DType = f64, prime: int = PRIME) -> int:
     """A float as a residue; infinities and NaN become fixed ones.
 
     A float is a binary fraction, but one that a quotient of small integers rounds to means that
@@ -102,27 +102,27 @@ def residue(value: float, dtype: DType = f64) -> int:
     if value != value:
         return 1_234_567_891
     if value in (float("inf"), float("-inf")):
-        return PRIME - 1 if value > 0 else 0  # the ends of the order that max and min see
+        return prime - 1 if value > 0 else 0  # the ends of the order that max and min see
     fraction = Fraction(value)
     quotient = fraction.limit_denominator(SMALL_DENOMINATOR)
     if abs(quotient - fraction) * 2 ** (52 if dtype is f64 else 23) <= abs(fraction):
         fraction = quotient
-    return fraction.numerator * pow(fraction.denominator, -1, PRIME) % PRIME
+    return fraction.numerator * pow(fraction.denominator, -1, prime) % prime
 
 
-def inverse(values: Array) -> Array:
+def inverse(values: Array, prime: int = PRIME) -> Array:
     """Multiplicative inverses by Fermat's little theorem; the inverse of 0 is 0."""
     result = np.ones_like(values)
-    power, exponent = values % PRIME, PRIME - 2
+    power, exponent = values % prime, prime - 2
     while exponent:
         if exponent & 1:
-            result = result * power % PRIME
-        power = power * power % PRIME
+            result = result * power % prime
+        power = power * power % prime
         exponent >>= 1
     return result
 
 
-def _mixed(name: str, operands: list[Array]) -> Array:
+def mixed(name: str, operands: list[Array]) -> Array:
     """An uninterpreted function: well mixed residues (the finaliser of SplitMix64), fixed by name."""
     state = np.uint64(int.from_bytes(name.encode()[:7].ljust(7, b"\0"), "little"))
     for operand in operands:

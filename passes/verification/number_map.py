@@ -2,7 +2,8 @@
 
     224 -> 20, and so 226 = 224 + 2 -> 22, 448 = 2 * 224 -> 40, 50176 = 224 * 224 -> 400
 
-In ascending order each number is explained by smaller ones (a product, a sum, a small distance); what
+In ascending order each number is explained by smaller ones (a position that just reaches the end of an
+axis, a product, a sum, a small distance); what
 nothing explains becomes as small as its residues allow: it keeps its remainder by every small stride and
 divisor that it meets, and stays larger than their common multiple, so that there are two tiles at least.
 Numbers keep small distances and get none that they had not: what is wrong by a little stays wrong.
@@ -10,7 +11,11 @@ Numbers keep small distances and get none that they had not: what is wrong by a 
 
 from __future__ import annotations
 
-from tcomp.passes.verification.dimensions import Dimension
+import math
+
+from tcomp.passes.verification.dimensions import Dimension, Reach
+
+PERIOD = 48  # residues by strides and divisors are kept while their common multiple is at most this
 
 
 def smaller_numbers(
@@ -26,12 +31,13 @@ def smaller_numbers(
     near = max(3, keep // 2)
     found: dict[int, int] = {}
     for number in (n for n in dimension.numbers if n > keep):
-        value = number if trusting and number in factors else 0
+        value = _end(dimension.reached.get(number, []), found, keep)
+        value = value or (number if trusting and number in factors else 0)
         value = value or _multiple(number, found, factors)
         value = value or (_sum(number, found) if sums else 0)
         value = value or _near(number, found, factors, near)
         if not value:
-            period = dimension.periods.get(number, 1)
+            period = _period(dimension.steps.get(number, set()), keep)
             value = max(keep, period) + 1
             value += (number - value) % period
             while any(abs(value - other) <= near for other in found.values()):
@@ -43,6 +49,33 @@ def smaller_numbers(
     return found
 
 
+def _period(steps: set[int], keep: int) -> int:
+    """The common multiple of the steps that stay what they are, as far as it is small."""
+    common = 1
+    for each in sorted(n for n in steps if n <= keep):
+        if math.lcm(common, each) <= PERIOD:
+            common = math.lcm(common, each)
+    return common
+
+
+def _end(reached: list[Reach], found: dict[int, int], keep: int) -> int:
+    """The end of an axis by a position that comes just there; 0 where its numbers are not known."""
+
+    def of(number: int) -> int | None:
+        if abs(number) <= keep:
+            return number
+        value = found.get(abs(number))
+        return value if value is None or number > 0 else -value
+
+    for offset, terms in reached:
+        numbers = [of(offset), *(of(n) for term in terms for n in term)]
+        if None not in numbers:
+            first, *rest = (n for n in numbers if n is not None)
+            triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+            return first + 1 + sum(f * (hi - 1 if f > 0 else lo) for f, lo, hi in triples)
+    return 0
+
+
 def _multiple(number: int, found: dict[int, int], factors: set[int]) -> int:
     """What stands for a product of smaller numbers; 0 where the number is none."""
     for other, value in reversed(found.items()):
@@ -50,6 +83,10 @@ def _multiple(number: int, found: dict[int, int], factors: set[int]) -> int:
         if not rest and factor in found:
             return value * found[factor]
         if not rest and factor in factors:
+            return value * factor
+        if not rest and factor + 1 in found:  # all but one of a product
+            return value * (found[factor + 1] - 1)
+        if not rest and factor + 1 in factors:
             return value * factor
     for other, value in reversed(found.items()):
         factor, rest = divmod(number, other)
@@ -60,10 +97,11 @@ def _multiple(number: int, found: dict[int, int], factors: set[int]) -> int:
 
 
 def _sum(number: int, found: dict[int, int]) -> int:
-    """The same for a sum of two."""
-    for other, value in found.items():
-        if number - other in found:
-            return value + found[number - other]
+    """The same for a sum of two, exact or but for 1 (the first and the last of two ranges that meet)."""
+    for distance in (0, 1, -1):
+        for other, value in found.items():
+            if number - distance - other in found:
+                return value + found[number - distance - other] + distance
     return 0
 
 

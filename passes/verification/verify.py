@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from tcomp.diagnostics import CompileError
-from tcomp.ir.tensor.nodes import Program
+from tcomp.ir.tensor.nodes import Apply, Program, Reduce, postorder
 from tcomp.ir.tensor.reach import check_reads
 from tcomp.ir.tensor.sampling import draw_inputs, logical, position_ranges
 from tcomp.passes.simplify import simplify
+from tcomp.passes.verification.exponential_field import BASES, ExponentialField
 from tcomp.passes.verification.field import PRIME, FieldInterpreter
+from tcomp.passes.verification.ordered_ring import OrderedRing
 from tcomp.passes.verification.shrink import shrunk
 
 AFFORDABLE = 1.5e6  # points of all loops of both programs together: some 50 ms
@@ -53,12 +55,16 @@ def verify_equal(first: Program, second: Program, seeds: int = 2) -> Verdict:
     if outside:
         return Verdict(False, reason=outside)
     verdict = Verdict(None, reason="too large to evaluate as it is")
+    arithmetics = _arithmetics(first, second)
     tries = islice(shrunk(first, second, affordable=AFFORDABLE), MOST_TRIES)
     for programs, smaller in tries:
-        try:
-            verdict = _compare(*programs, seeds, smaller)
-        except IndexError as error:  # a map of sizes that explained too much
-            verdict = Verdict(None, shrunk=True, reason=str(error))
+        for arithmetic in arithmetics:
+            try:
+                verdict = _compare(*programs, arithmetic, seeds, smaller)
+            except IndexError as error:  # a map of sizes that explained too much
+                verdict = Verdict(None, shrunk=True, reason=str(error))
+            if verdict.equal is not False:
+                break
         if verdict.equal:
             break
     return verdict
@@ -74,13 +80,31 @@ def reads_outside(program: Program) -> str:
     return ""
 
 
-def _compare(first: Program, second: Program, seeds: int, smaller: bool) -> Verdict:
+def _arithmetics(first: Program, second: Program) -> list[type[FieldInterpreter]]:
+    """In which arithmetics the programs may show to be equal: each is a model of the float identities."""
+    nodes = [n for p in (first, second) for d in p.definitions() for n in postorder(d.body)]
+    ops = {n.op for n in nodes if isinstance(n, Apply | Reduce) and n.dtype.is_float}
+    found: list[type[FieldInterpreter]] = [FieldInterpreter]
+    if ops & set(BASES):
+        found.append(ExponentialField)
+    if ops & {"max", "min", "maximum", "minimum"}:
+        found.append(OrderedRing)
+    return found
+
+
+def _compare(
+    first: Program,
+    second: Program,
+    arithmetic: type[FieldInterpreter],
+    seeds: int,
+    smaller: bool,
+) -> Verdict:
     for seed in range(seeds):
         arrays = _inputs(first, seed)
         renamed = {b.name: arrays[a.name] for a, b in zip(first.inputs, second.inputs, strict=True)}
         with np.errstate(all="ignore"):
-            left = FieldInterpreter(first, arrays).run()
-            right = FieldInterpreter(second, renamed).run()
+            left = arithmetic(first, arrays).run()
+            right = arithmetic(second, renamed).run()
         for tensor, a, b in zip(first.results, left, right, strict=True):
             if not np.array_equal(a, b):
                 where = tuple(int(n) for n in np.argwhere(np.broadcast_to(a != b, a.shape))[0])

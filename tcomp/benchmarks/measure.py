@@ -16,9 +16,10 @@ from tcomp.benchmarks.timing import Contender, estimate, interleave, uncollected
 if TYPE_CHECKING:
     from tcomp.benchmarks.operations.tensor import Array
     from tcomp.benchmarks.workload import Suite, Workload
+    from tcomp.compiled import Compiled
 
-# A peer this many times slower than the quickest contender is not timed further: it cannot be the best one.
-HOPELESS = 4.0
+# A peer this many times slower than the quickest one is not timed further: it cannot be the best.
+HOPELESS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def prepare(suite: Suite, workload: Workload, settings: Settings) -> Prepared:
     arrays = data.draw(operation)
     facts: dict[str, Any] = {}
     ours = _ours(workload, settings, arrays, facts)
-    reference = _reference(workload, arrays)
+    reference = operation.reference(arrays)
     bound = data.tolerance(operation)
     entrants = [_checked(name, mode, reference, bound) for name, mode in ours]
     absent = []
@@ -73,10 +74,6 @@ def prepare(suite: Suite, workload: Workload, settings: Settings) -> Prepared:
             continue
         entrants += [_checked(name, mode, reference, bound) for mode in modes]
     return Prepared(suite, workload, settings, tuple(entrants), tuple(absent), facts)
-
-
-def _reference(workload: Workload, arrays: dict[str, Array]) -> Sequence[Array]:
-    return workload.operation.reference(arrays)
 
 
 def _modes(
@@ -116,10 +113,12 @@ def _ours(
             tune=tune,
         )
 
-    start = time.perf_counter()
+    start = time.thread_time()  # undisturbed by whoever else computes
     function = compiled("off" if settings.tuned else "cached")
     out = function(*values)
-    facts["compile_seconds"] = time.perf_counter() - start
+    facts["compile_seconds"] = time.thread_time() - start
+    if "as_written" in settings.peers:
+        facts |= _derivation(function)
     modes = [
         (OURS, Mode("fresh output", lambda: function(*values), _as_tuple)),
         (OURS_OUT, Mode("out=", lambda: function(*values, out=out), _as_tuple)),
@@ -137,6 +136,16 @@ def _ours(
         tuned = compiled("cached")
         modes.append((OURS_TUNED, Mode("out=", lambda: tuned(*values, out=out), _as_tuple)))
     return modes
+
+
+def _derivation(function: Compiled) -> dict[str, Any]:
+    """What the search did for a program."""
+    found = function.derivation
+    return {
+        "rules": [step.rule for step in found.steps],
+        "states": found.states,
+        "engine_seconds": found.seconds,
+    }
 
 
 def _as_tuple(results: Any) -> tuple[Any, ...]:
@@ -178,13 +187,21 @@ def _finalists(entrants: Sequence[Entrant]) -> list[Entrant]:
         # A wrong mode is kept only where there is no right one.
         if kept is None or (bool(entrant.note), seconds) < (bool(kept[1].note), kept[0]):
             chosen[entrant.name] = trial
-    quickest = min(seconds for seconds, _ in chosen.values())
+    peers = [s for s, e in chosen.values() if not e.name.startswith(OURS) and not e.note]
+    limit = HOPELESS * min(peers, default=0.0)
     return [
         replace(e, samples=(seconds,), note=e.note or "far behind: not timed in the rounds")
-        if seconds > HOPELESS * quickest and not e.name.startswith(OURS)
+        if seconds > limit and not e.name.startswith(OURS)
         else e
         for seconds, e in chosen.values()
     ]
+
+
+def failed(suite: Suite, workload: Workload, settings: Settings, reason: str) -> Result:
+    """A workload that could not be measured, and why."""
+    prepared = Prepared(suite, workload, settings, (), (), {})
+    standing = Standing(OURS, "", (), note=f"failed: {reason}")
+    return _result(prepared, (standing,), 2 * workload.operation.multiply_adds, 0.0, 1.0, 1.0)
 
 
 def _result(

@@ -18,6 +18,7 @@ LONGEST_REPEAT = 1000
 # OpenBLAS, 11.3 ms after a pause. Settings that put them to sleep at once would slow their owners down instead.
 _REST_STEP = 5e-3  # seconds
 _REST_LIMIT = 0.25
+_SLOW = 0.05  # seconds of a call that gains nothing from being warmed up, nor from being repeated
 _AWAKE = 0.2  # share of a step that this process may still be computing
 
 
@@ -48,19 +49,21 @@ class Timing:
 def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Timing]:
     """Runs all contenders in every round, for at least 15 rounds and then until `budget` seconds are spent.
 
-    Every sample begins when the threads of the one before sleep, and with a call that is not timed; the order
-    rotates from round to round. So nobody pays for caches, frequency or threads that always the same other one
-    left behind.
+    Every sample begins when the threads of the one before sleep, and with a call that is not timed unless calls
+    are slow; the order rotates from round to round. So nobody pays for caches, frequency or threads that always
+    the same other one left behind.
     """
     samples: list[list[float]] = [[] for _ in contenders]
     with uncollected():
-        repeats = [_repeats(c) for c in contenders]
+        quick = [estimate(c) < _SLOW for c in contenders]
+        repeats = [_repeats(c) if q else 1 for c, q in zip(contenders, quick, strict=True)]
         deadline = time.perf_counter() + budget
         while len(samples[0]) < ROUNDS or time.perf_counter() < deadline:
             first = len(samples[0]) % len(contenders)
             for n in (*range(first, len(contenders)), *range(first)):
                 rest()
-                contenders[n].call()
+                if quick[n]:
+                    contenders[n].call()
                 samples[n].append(_sample(contenders[n], repeats[n]))
     return [Timing(c.name, tuple(s)) for c, s in zip(contenders, samples, strict=True)]
 
@@ -68,7 +71,9 @@ def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Tim
 def estimate(contender: Contender) -> float:
     """Seconds of one call, from a few; what warms it up."""
     rest()
-    _sample(contender, 2)
+    once = min(_sample(contender, 1) for _ in range(2))
+    if once > _SLOW:
+        return once
     repeat = _repeats(contender)
     return min(_sample(contender, repeat) for _ in range(3))
 

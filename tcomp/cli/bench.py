@@ -1,4 +1,4 @@
-"""`tcomp bench`: compiled programs beside NumPy, in one run."""
+"""`tcomp bench`: compiled programs beside NumPy, or a suite of workloads beside other libraries, in one run."""
 
 from __future__ import annotations
 
@@ -8,52 +8,55 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcomp.cli import output
+from tcomp.cli.bench_suite import bench_suite, peer_names, suite_choice, suite_options
 from tcomp.cli.failures import CheckFailed
 from tcomp.cli.options import collect, json_option, program_options, seed_option
 
 if TYPE_CHECKING:
-    from tcomp.cli.program import Prepared
     from tcomp.benchmarks.timing import Timing
+    from tcomp.cli.program import Prepared
 
 
 @click.command("bench")
 @click.argument(
     "files",
     nargs=-1,
-    required=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE...",
+    metavar="[FILE...]",
 )
 @program_options
 @seed_option
 @click.option(
+    "--suite",
+    metavar="NAME",
+    help="Measure a suite of workloads: contractions or derivations.",
+)
+@click.option(
     "--against",
-    default="numpy",
-    show_default=True,
-    type=click.Choice(["numpy", "none"]),
-    help="Whom to compare with.",
+    metavar="PEERS",
+    help="Whom to compare with, as numpy,torch,onnxruntime; none for nobody. Default: numpy, or the suite's peers.",
 )
 @click.option("--check", is_flag=True, help="Compare with the reference interpreter first.")
 @click.option(
     "--seconds",
     type=click.FloatRange(0),
-    default=3.0,
-    show_default=True,
-    help="Time to spend on each program; 15 rounds are always done.",
+    help="Time to spend on each program (3) or workload (0.5); 15 rounds are always done.",
 )
 @click.option("--show-numpy", is_flag=True, help="Print the NumPy code that is timed.")
+@suite_options
 @json_option
 def command(
     files: tuple[Path, ...],
     seed: int,
-    against: str,
+    suite: str | None,
+    against: str | None,
     check: bool,
-    seconds: float,
+    seconds: float | None,
     show_numpy: bool,
     as_json: bool,
     **keywords: Any,
 ) -> None:
-    """Time the programs in FILE... side by side with NumPy.
+    """Time the programs in FILE..., or a suite of workloads, side by side with other libraries.
 
     All contenders take turns in every round, on the same threads, warm; the least and the median time of a
     call are shown. "into out" writes to memory that the caller owns.
@@ -62,15 +65,26 @@ def command(
     Examples:
       tcomp bench examples/softmax.tc
       tcomp bench examples/*.tc --threads 1 --seconds 1
+      tcomp bench --suite contractions --against torch,onnxruntime --output results.jsonl --resume
+      tcomp bench --suite contractions --only conv3x3 --only tccg
+      tcomp bench --suite derivations
     """
     from tcomp.benchmarks.timing import limit_threads
     from tcomp.runtime.threads import default_threads
 
+    if bool(files) == bool(suite):
+        raise click.UsageError("name programs (FILE...) or a suite (--suite NAME), one of the two")
     keywords["threads"] = keywords["threads"] or default_threads()
     limit_threads(keywords["threads"])
+    chosen = suite_choice(keywords)
+    if suite:
+        bench_suite(suite, against, seconds, keywords, chosen, as_json)
+        return
+    peers = peer_names(against or "numpy")
     reports = []
     for file in files:
-        facts = bench(collect(file, dict(keywords)), seed, against, check, seconds)
+        options = collect(file, dict(keywords))
+        facts = bench(options, seed, peers, check, 3.0 if seconds is None else seconds)
         reports.append(facts)
         if not as_json:
             show(facts, show_numpy)
@@ -80,12 +94,14 @@ def command(
         raise CheckFailed(f"{', '.join(wrong)}: results differ from the reference interpreter")
 
 
-def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> dict[str, Any]:
+def bench(
+    options: Any, seed: int, peers: tuple[str, ...], check: bool, budget: float
+) -> dict[str, Any]:
     """Times one program; everything that the command tells about it."""
     from tcomp.benchmarks.limits import Limits
+    from tcomp.benchmarks.timing import Contender, interleave
     from tcomp.cli.program import prepare
     from tcomp.cli.run import check_facts
-    from tcomp.benchmarks.timing import Contender, interleave
 
     prepared = prepare(options)
     arrays = prepared.draw(seed)
@@ -106,8 +122,11 @@ def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> 
         Contender("tcomp", lambda: function(*values)),
         Contender("tcomp, into out", lambda: function(*values, out=results)),
     ]
-    if against == "numpy":
-        contenders += _numpy(prepared, arrays, _as_tuple(results), facts)
+    for name in peers:
+        if name == "numpy":
+            contenders += _numpy(prepared, arrays, _as_tuple(results), facts)
+        else:
+            facts[name] = {"unavailable": f"{name} has no form of a program; see --suite"}
     output.note(f"timing {prepared.name}")
     limits = Limits.of(function.explain(), options.threads)
     timings = interleave([*contenders, *limits.contenders()], budget)
@@ -115,9 +134,9 @@ def bench(options: Any, seed: int, against: str, check: bool, budget: float) -> 
     facts["rounds"] = len(timings[0].samples)
     facts["limit"] = limits.facts(measured)
     facts["timings"] = {t.name: _timing_facts(t) for t in timings}
-    peers = [t for t in timings if not t.name.startswith("tcomp")]
-    if peers:
-        facts["speedup"] = min(p.best for p in peers) / timings[0].best
+    others = [t for t in timings if not t.name.startswith("tcomp")]
+    if others:
+        facts["speedup"] = min(p.best for p in others) / timings[0].best
     return facts
 
 
@@ -205,7 +224,8 @@ def show(facts: dict[str, Any], show_numpy: bool) -> None:
             f"  [bold]{facts['speedup']:.2f} times[/bold] as fast as NumPy "
             f"(results agree within {peer['difference']:.2g})"
         )
-    elif "unavailable" in peer:
-        console.print(f"  {peer['unavailable']}")
+    for name in peer_names("all"):
+        if reason := facts.get(name, {}).get("unavailable"):
+            console.print(f"  {reason}")
     if show_numpy and "code" in peer:
         console.print(peer["code"], markup=False)

@@ -17,6 +17,10 @@ from typing import NamedTuple
 from tcomp.codegen.types import mangled
 from tcomp.ir.loop.nodes import Buffer
 
+# Keeps instructions of one round of a register tile from being scheduled into another: LLVM would load
+# operands of several rounds ahead and spill accumulators. It is no instruction.
+_FENCE = 'fence syncscope("singlethread") acq_rel'
+
 
 class ScopeKind(Enum):
     FUNCTION = "function"
@@ -85,6 +89,7 @@ class FunctionBuilder:
         self.entry: list[str] = []  # stack slots and captured values, before all else
         self._count = 0
         self._versions: dict[Buffer, int] = {}
+        self._fences = 0
 
     # -- names and text ----------------------------------------------------------------------------
 
@@ -110,7 +115,14 @@ class FunctionBuilder:
     def load(self, text: str, type_: str, operands: Iterable[Ssa], buffer: Buffer) -> Ssa:
         """A read of memory: not moved past a store to its buffer, nor out of an untaken path."""
         place = self._steady(_home(operands, self.root), buffer)
-        return self._number(f"{text};{self._versions.get(buffer, 0)}", text, type_, place, "v")
+        age = f"{self._versions.get(buffer, 0)};{self._fences if place is self.scope else 0}"
+        return self._number(f"{text};{age}", text, type_, place, "v")
+
+    def fence(self) -> None:
+        """Keeps instructions before from being mixed with those behind. Reads of the same block are
+        made again: kept values would fill the registers (taps of a filter share most pixels)."""
+        self.line(_FENCE)
+        self._fences += 1
 
     def call(self, name: str, type_: str, operands: Sequence[Ssa]) -> Ssa:
         """A pure intrinsic whose name ends in its result's mangled type, `llvm.sqrt` for example."""

@@ -25,11 +25,6 @@ from tcomp.ir.loop.nodes import (
 STATUS = "getelementptr { ptr, ptr, i32, i32 }, ptr %context, i64 0, i32 3"
 
 
-# Keeps instructions of one round of a register tile from being scheduled into another: LLVM would load
-# operands of several rounds ahead and spill accumulators. It is no instruction.
-FENCE = 'fence syncscope("singlethread") acq_rel'
-
-
 def emit_block(
     emitter: FunctionEmitter, body: tuple[Stmt, ...], tile: frozenset[str] = frozenset()
 ) -> None:
@@ -37,7 +32,7 @@ def emit_block(
     left = set(tile)
     for stmt in body:
         if tile and not left:
-            emitter.builder.line(FENCE)
+            emitter.builder.fence()
             left = set(tile)
         match stmt:
             case Declare(local, value) | Assign(local, value):

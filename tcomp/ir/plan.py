@@ -28,12 +28,13 @@ class Group:
 
     Every shared iterator is (the same object as) an iterator of each member. A tensor in `scratch` is
     read only inside the group, at the shared point where it was made: it needs storage only for its
-    remaining axes.
+    remaining axes. `constants` are tensors that members read and whose values are bound before any call.
     """
 
     members: tuple[Definition, ...]
     shared: tuple[Shared, ...] = ()
     scratch: frozenset[Tensor] = frozenset()
+    constants: frozenset[Tensor] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,13 @@ class Plan:
 
     `views` are definitions that only give the elements of another tensor other coordinates, in the same
     row-major order, in the order of the program: nothing computes them, because what they read is made
-    where they lie. No tensor has two views.
+    where they lie. No tensor has two views. `constants` are inputs whose values are bound before any call.
     """
 
     program: Program
     groups: tuple[Group, ...]
     views: tuple[Definition, ...] = ()
+    constants: frozenset[Tensor] = frozenset()
 
     def derived(self) -> Program:
         """The program that is computed in the end; its groups' definitions in order."""

@@ -20,7 +20,7 @@ def analytical_trace(group: Group, target: Target, threads: int) -> Trace:
     """The schedule of one group, by its class."""
     product = contraction.match_group(group)
     if product is not None:
-        return contraction.analytical_trace(product, target, threads)
+        return contraction.analytical_trace(product, target, threads, group.constants)
     scattered = scatter.match_group(group)
     if scattered is not None:
         return scatter.analytical_trace(scattered, target, threads)

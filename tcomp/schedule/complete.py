@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
@@ -28,7 +30,17 @@ def completed(plan: Plan) -> Plan:
         program.body,
         spans=program.spans,
     )
-    return Plan(renamed, tuple(groups), plan.views)
+    known = tuple(_knowing(group, plan.constants) for group in groups)
+    return Plan(renamed, known, plan.views, plan.constants)
+
+
+def _knowing(group: Group, constants: frozenset[t.Tensor]) -> Group:
+    """The group with those constants that its members read."""
+    if not constants:
+        return group
+    nodes = (node for d in group.members for node in t.postorder(d.body))
+    read = {node.tensor for node in nodes if isinstance(node, t.Read)}
+    return replace(group, constants=constants & read)
 
 
 def _copy(source: t.Tensor, copy: t.Tensor) -> t.Definition:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tcomp.ir.loop.nodes import Function, Module, Space, Stmt
+from tcomp.ir.loop.nodes import Buffer, Function, Module, Space, Stmt
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule import contraction, scatter
 from tcomp.schedule.choice_trace import from_trace
 from tcomp.schedule.complete import completed
+from tcomp.schedule.contraction.group import Packed
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.group import lower_group
 from tcomp.schedule.naming import Names
@@ -26,25 +27,50 @@ def lower(plan: Plan, traces: Sequence[Trace], target: Target, threads: int) -> 
 
     Raises KeyError where a trace lacks a decision.
     """
+    return lower_apart(replace(plan, constants=frozenset()), traces, target, threads)[0]
+
+
+def lower_apart(
+    plan: Plan, traces: Sequence[Trace], target: Target, threads: int
+) -> tuple[Module, Module | None]:
+    """The module of every call, and one to run before all calls (None if nothing is to be done there).
+
+    The second packs operands that are constants of the plan. Its results are further inputs of the first,
+    between the program's inputs and its results.
+    """
     plan = completed(plan)
+    packed: list[Packed] = []
     names, faults = Names(), Faults()
     arguments, storage = _memory(plan, names)
     kernels = []
     for number, (group, trace) in enumerate(zip(plan.groups, traces, strict=True)):
-        body = lower_traced(group, trace, Kernel(storage, names, faults), target)
+        body = lower_traced(group, trace, Kernel(storage, names, faults), target, packed)
         label = "_".join(d.tensor.name for d in group.members[:3])
         kernels.append(Function(f"k{number}_{label}", buffers_of(body), body))
-    return Module(
-        plan.program.name, tuple(p.buffer for p in arguments), tuple(kernels), faults.table()
-    )
+    count = len(plan.program.inputs)
+    inputs, results = ([p.buffer for p in part] for part in (arguments[:count], arguments[count:]))
+    buffers = (*inputs, *(p.buffer for p in packed), *results)
+    call = Module(plan.program.name, buffers, tuple(kernels), faults.table())
+    return call, _before(plan.program.name, inputs, packed)
 
 
-def lower_traced(group: Group, trace: Trace, kernel: Kernel, target: Target) -> tuple[Stmt, ...]:
-    """One group's kernel body, by the schedule class of its trace."""
+def _before(name: str, inputs: list[Buffer], packed: list[Packed]) -> Module | None:
+    """The module that fills what is packed from constants."""
+    if not packed:
+        return None
+    kernels = [Function(f"pack_{p.buffer.name}", buffers_of(p.body), p.body) for p in packed]
+    read = {buffer for kernel in kernels for buffer in kernel.buffers}
+    arguments = (*(b for b in inputs if b in read), *(p.buffer for p in packed))
+    return Module(f"{name}_packed", arguments, tuple(kernels))
+
+
+def lower_traced(
+    group: Group, trace: Trace, kernel: Kernel, target: Target, packed: list[Packed] | None = None
+) -> tuple[Stmt, ...]:
+    """One group's kernel body, by the schedule class of its trace; what it reads that can be `packed`
+    before any call is added there."""
     if trace.kind == contraction.KIND:
-        return contraction.lower_contraction(
-            group, trace, kernel.storage, kernel.names, kernel.faults, target
-        )
+        return contraction.lower_contraction(group, trace, kernel, target, packed)
     if trace.kind == scatter.KIND:
         return scatter.lower_group(group, trace, kernel)
     choice = from_trace(group, trace)

@@ -20,7 +20,7 @@ LEAST_TERMS = 1 << 17  # below this one thread is done before another has starte
 _FEW_OUTPUTS = 64
 _BLOCK_TERMS = 1 << 14
 _FEW_PRODUCTS = 1 << 10
-_PRODUCT_TERMS = 1 << 13
+_PRODUCT_TERMS = 1 << 11
 _BLOCK_ROWS = 16  # rows read side by side: as many streams as caches fetch ahead
 _FAR = 4096  # bytes from row to row that mean another page
 

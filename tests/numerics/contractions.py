@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,24 @@ def matmul(
     left = cast(read(a, *((x, i) if ta else (i, x))), sums)
     right = cast(read(b, *((j, x) if tb else (x, j))), sums)
     return program([a, b], [c], Definition(c, (i, j), total(apply("mul", left, right), x)))
+
+
+def activated(m: int, n: int, k: int, stored: DType = f32) -> Program:
+    """erf of a product and a bias: an epilogue that is long."""
+    a, b, v = (
+        tensor(name, *shape, dtype=f32)
+        for name, shape in zip("Abv", ((m, k), (k, n), (n,)), strict=True)
+    )
+    c = tensor("C", m, n, dtype=stored)
+    i, j, x = iterator("i", m), iterator("j", n), iterator("k", k)
+    product = total(apply("mul", read(a, i, x), read(b, x, j)), x)
+    value = apply("tanh", apply("erf", apply("add", product, read(v, j))))
+    return program([a, b, v], [c], Definition(c, (i, j), cast(value, stored)))
+
+
+def activated_reference(inputs: dict[str, Any]) -> Any:
+    a, b, v = (inputs[name].astype(np.float64) for name in "Abv")
+    return np.tanh(np.vectorize(math.erf)(a @ b + v))
 
 
 def matmul_reference(inputs: dict[str, Any], ta: bool, tb: bool, dtype: Any = np.float64) -> Any:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from tcomp import schedule
-from tcomp.ir.dtypes import f64, i8, i32
+from tcomp.ir.dtypes import bf16, f64, i8, i32
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Program
 from tcomp.schedule.contraction import KIND
 from tcomp.target import Target
 from tests.numerics.contractions import (
+    activated,
+    activated_reference,
     contraction,
     contraction_reference,
     convolution,
@@ -32,6 +35,8 @@ PROGRAMS = {
     "convolution": convolution((2, 3, 6, 7), (5, 3, 3), 1, 1, 1),
     "contraction": contraction("abcd", "aebf", "dfce"),
     "split inner": contraction("bd", "fbk", "fkd"),
+    "long epilogue": activated(7, 21, 12),
+    "long epilogue, narrow result": activated(6, 9, 12, bf16),
 }
 
 
@@ -42,6 +47,8 @@ def reference(name: str, source: Program, inputs: dict[str, object]) -> object:
         return contraction_reference(inputs, "abcd", "aebf", "dfce")
     if name == "split inner":
         return contraction_reference(inputs, "bd", "fbk", "fkd")
+    if name.startswith("long epilogue"):
+        return activated_reference(inputs)
     return matmul_reference(inputs, name == "transposed", name in ("transposed", "few rows"))
 
 
@@ -56,7 +63,7 @@ def test_drawn_schedules(name: str) -> None:
     expected = reference(name, source, inputs)
     rng = random.Random(7)
     for drawn in {space.sample(rng) for _ in range(24)}:
-        check(source, expected, inputs, decided=drawn)
+        check(source, expected, inputs, decided=drawn, tolerance=1e-2 if "narrow" in name else 1e-5)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -81,6 +88,17 @@ ANALYTICAL = {
     "integers": matmul(256, 256, 256, dtype=i8, sums=i32),
     "doubles": matmul(700, 300, 500, dtype=f64, sums=f64),
 }
+
+
+@pytest.mark.parametrize("layout", ["nn", "tn", "nt", "tt"])
+def test_analytical_schedules_of_any_size_are_legal(layout: str) -> None:
+    rng = random.Random(11)
+    sizes = (1, 2, 3, 7, 8, 16, 31, 64, 100, 521, 1024, 1300, 4096)
+    for target in (NEON, WIDE, AVX2, replace(AVX2, l1=1 << 14, l2=1 << 17)):
+        for shape in [[rng.choice(sizes) for _ in range(3)] for _ in range(20)]:
+            source = matmul(*shape, layout[0] == "t", layout[1] == "t")
+            space = schedule.space(Group(tuple(source.definitions())), target, 2)
+            assert space.allows(space.first), (shape, space.first)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 16])

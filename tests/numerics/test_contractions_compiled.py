@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.compiled import Compiled
 from tests.guarded import guarded, requires_guards
 from tests.numerics.contractions import (
     CONVOLUTIONS,
+    activated,
+    activated_reference,
     contraction,
     contraction_reference,
     convolution,
@@ -38,8 +41,14 @@ def targets() -> list[Target]:
     return [host, replace(host, vector_bits=256, vector_registers=16)]
 
 
-def check(source: Program, expected: Any, inputs: dict[str, Any], tolerance: float = 1e-5) -> None:
-    for target in targets():
+def check(
+    source: Program,
+    expected: Any,
+    inputs: dict[str, Any],
+    tolerance: float = 1e-5,
+    machines: Sequence[Target] = (),
+) -> None:
+    for target in machines or targets():
         plan = Plan(source, tuple(Group((d,)) for d in source.definitions()))
         module = schedule.lower(plan, schedule.analytical(plan, target, 2), target, 2)
         kernel = Compiled(module, target, threads=2)
@@ -82,6 +91,27 @@ def test_element_types(dtype: DType, sums: DType) -> None:
     exact = np.int64 if sums is i32 else np.float64
     expected = matmul_reference(inputs, False, False, exact)
     check(source, expected, inputs, 1e-13 if sums is f64 else 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(13, 37, 11), (1, 130, 40), (8, 5, 64), (61, 67, 300)])
+@pytest.mark.parametrize("stored", [f32, bf16])
+def test_long_epilogues(shape: tuple[int, int, int], stored: DType) -> None:
+    source = activated(*shape, stored)
+    inputs = random_inputs(source)
+    check(source, activated_reference(inputs), inputs, 1e-5 if stored is f32 else 1e-2)
+
+
+@pytest.mark.parametrize(
+    "shape", [(17, 1100, 257), (1, 1300, 521), (3, 521, 1300), (100, 530, 1021), (33, 48, 12007)]
+)
+@pytest.mark.parametrize("layout", ["nn", "tn", "tt"])
+def test_products_from_afar(shape: tuple[int, int, int], layout: str) -> None:
+    """With an L2 so small that right comes from beyond it: blocks of inner, prefetches, streams."""
+    ta, tb = layout[0] == "t", layout[1] == "t"
+    source = matmul(*shape, ta, tb)
+    inputs = random_inputs(source)
+    small = [replace(t, l1=1 << 14, l2=1 << 17) for t in targets()]
+    check(source, matmul_reference(inputs, ta, tb), inputs, machines=small)
 
 
 @pytest.mark.parametrize("shape, filters, stride, pad, dilation", CONVOLUTIONS)

@@ -50,3 +50,19 @@ def chain(A: f32[N, N], B: f32[N, N], v: f32[N]) -> y: f32[N]:
     f = tcomp.compile(text, accuracy="strict")
     assert tcomp.check(f, a, a, np.ones(8, np.float32))
     assert not any(s.rule == "factor pull-out" for s in f.derivation.steps)
+
+
+def test_the_accuracy_that_was_met_is_reported() -> None:
+    text = """
+def distances(X: f32[M, D], C: f32[K, D]) -> Q: f32[M, K]:
+    Q[m, k] = sum[d]((X[m, d] - C[k, d]) ** 2)
+"""
+    x, c = (
+        np.random.default_rng(0).standard_normal(s).astype(np.float32)
+        for s in ((512, 64), (64, 64))
+    )
+    fast, standard = (tcomp.compile(text, accuracy=a, tune="off") for a in ("fast", "standard"))
+    assert tcomp.check(fast, x, c) and tcomp.check(standard, x, c)
+    assert "the bound of 'fast' is met" in str(fast.explain())
+    assert fast.derivation.accuracy.bound == "fast"
+    assert not any(step.rule == "expansion" for step in standard.derivation.steps)

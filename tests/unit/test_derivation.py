@@ -173,8 +173,8 @@ def test_a_corrupted_rule_is_caught() -> None:
                     ),
                 )
 
-    x, y = tensor("X", 5, dtype=f32), tensor("Y", 5, dtype=f32)
-    i = iterator("i", 5)
+    x, y = tensor("X", 5000, dtype=f32), tensor("Y", 5000, dtype=f32)
+    i = iterator("i", 5000)
     product = apply("mul", read(x, i), read(x, i))
     source = program([x], [y], Definition(y, (i,), product))
     wrong = Rule("wrong", "a * b", "a", "never", "a test", drop_last)

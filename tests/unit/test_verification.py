@@ -144,3 +144,49 @@ def test_verification_is_quick() -> None:
     before, after, sizes = EQUAL["banded product over residues"]
     verify_equal(written(before, **sizes), written(after, **sizes))
     assert time.process_time() - start < 2.0
+
+
+ATTENTION = """def f(Q: f32[S, D], K: f32[T, D], V: f32[T, D]) -> O: f32[S, D]:
+    L[s, t] = sum[d](Q[s, d] * K[t, d])
+    m[s] = max[t](L[s, t])
+    E[s, t] = exp(L[s, t] - m[s])
+    O[s, d] = sum[t](E[s, t] * V[t, d]) / sum[t](E[s, t])
+"""
+ONE_PASS = """def f(Q: f32[S, D], K: f32[T, D], V: f32[T, D]) -> O: f32[S, D]:
+    L[t, s] = sum[d](Q[s, d] * K[t, d])
+    scan[t]:
+        m[t, s] = maximum((m[t-1, s] else -inf), L[t, s])
+        c[t, s] = exp((m[t-1, s] else -inf) - m[t, s])
+        p[t, s] = exp(L[t, s] - m[t, s])
+        l[t, s] = (l[t-1, s] else 0) * c[t, s] + p[t, s]
+        a[t, s, d] = (a[t-1, s, d] else 0) * c[t, s] + p[t, s] * V[t, d]
+    O[s, d] = a[T-1, s, d] / l[T-1, s]
+"""
+PATHS = """def f(A: f32[N, N], B: f32[N, N], v: f32[N]) -> y: f32[N]:
+    C[i, j] = {op}[k](A[i, k] + B[k, j])
+    y[i] = {op}[j](C[i, j] + v[j])
+"""
+PATHS_ORDERED = """def f(A: f32[N, N], B: f32[N, N], v: f32[N]) -> y: f32[N]:
+    p[k] = {op}[j](B[k, j] + v[j])
+    y[i] = {op}[k](A[i, k] + p[k])
+"""
+
+
+def test_exponentials_of_sums_are_products() -> None:
+    sizes = {"S": 12, "T": 15, "D": 8}
+    assert verify_equal(written(ATTENTION, **sizes), written(ONE_PASS, **sizes)).equal
+    for old, new in (
+        ("* c[t, s] + p[t, s] * V", "+ p[t, s] * V"),
+        ("l[t-1, s] else 0", "l[t-1, s] else 1"),
+    ):
+        assert old in ONE_PASS
+        wrong = ONE_PASS.replace(old, new)
+        assert verify_equal(written(ATTENTION, **sizes), written(wrong, **sizes)).equal is False
+
+
+@pytest.mark.parametrize("op", ["max", "min"])
+def test_order_distributes_over_sums(op: str) -> None:
+    before, after = (written(t.format(op=op), N=300) for t in (PATHS, PATHS_ORDERED))
+    assert verify_equal(before, after).equal
+    wrong = written(PATHS_ORDERED.format(op=op).replace("A[i, k] + p", "A[k, i] + p"), N=300)
+    assert not verify_equal(before, wrong).equal

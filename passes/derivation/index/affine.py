@@ -6,8 +6,16 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from tcomp.ir.integer import Int, Iter
-from tcomp.ir.tensor.nodes import Definition
-from tcomp.passes.derivation.index.reindex import fresh, indices, reindexed, spans
+from tcomp.ir.tensor.nodes import Definition, postorder
+from tcomp.passes.derivation.index.reindex import (
+    DefinitionRule,
+    fresh,
+    indices,
+    reindexed,
+    spans,
+)
+from tcomp.passes.lift import is_product_sum
+from tcomp.passes.scoping import iterator_names
 
 MAX_GROWTH = 16  # times the points that a map may make more than are read
 
@@ -16,20 +24,19 @@ def skew(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, 
     """T[h, r] = f(h + a*r, r)  =  U[t, r] = f(t, r); T[h, r] = U[h + a*r, r].
 
     For positions in which an output iterator h moves one by one, or backwards, with others: the map is
-    unimodular. The new iterator's range is the bounding box of its values. Only the maps that leave
-    the fewest iterators moving together are tried.
+    unimodular. The new iterator's range is the bounding box of its values. The maps that leave the fewest
+    iterators moving together are made one after the other, which is one unimodular map.
     """
-    output = set(definition.iters)
-    found: list[tuple[Definition, ...]] = []
-    for position in dict.fromkeys(indices(definition.body)):
-        moving = [it for it in definition.iters if position.coefficient(it)]
-        if len(moving) < 2 or not position.leaves() & output <= set(moving):
-            continue
+    yield from composed(definition, taken, _skews)
+
+
+def _skews(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
+    for position, moving in _of_output(definition):
         for it in moving:
             if position.coefficient(it) in (1, -1):
-                made = _skewed(definition, it, _linear(position, moving), set(taken))
-                found += [] if made is None else [made]
-    yield from fewest_entangled(definition, found)
+                made = _skewed(definition, it, position, set(taken))
+                if made is not None:
+                    yield made
 
 
 def _skewed(
@@ -57,15 +64,17 @@ def merge(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition,
 
     The two iterators number what one iterator z runs through; nothing else may depend on them.
     """
-    found: list[tuple[Definition, ...]] = []
-    for position in dict.fromkeys(indices(definition.body)):
-        moving = [it for it in definition.iters if position.coefficient(it)]
+    yield from composed(definition, taken, _merges)
+
+
+def _merges(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
+    for position, moving in _of_output(definition):
         for x, y in permutations(moving, 2):
             part = _linear(position, [x, y])
             if part.coefficient(x) in (1, -1) and abs(part.coefficient(y) or 0) == spans(x):
                 made = _merged(definition, x, y, part, set(taken))
-                found += [] if made is None else [made]
-    yield from fewest_entangled(definition, found)
+                if made is not None:
+                    yield made
 
 
 def _merged(
@@ -91,14 +100,48 @@ def _merged(
     )
 
 
-def fewest_entangled(
-    definition: Definition, found: list[tuple[Definition, ...]]
+def composed(
+    definition: Definition, taken: set[str], maps: DefinitionRule
 ) -> Iterator[tuple[Definition, ...]]:
-    """Of several ways to rewrite a definition those that disentangle its iterators most, if any does."""
-    counts = [entangled(made[0]) for made in found]
+    """Applies maps, each time those that disentangle iterators most, until none does; one result for
+    each first map."""
+    for first in _best(definition, maps(definition, taken)):
+        inner, *outer = first
+        while True:
+            used = taken | names_of_definitions((inner, *outer))
+            further = _best(inner, maps(inner, used))
+            if not further:
+                break
+            inner, back = further[0]
+            outer = [back, *outer]
+        yield (inner, *outer)
+
+
+def _best(
+    definition: Definition, found: Iterator[tuple[Definition, ...]]
+) -> list[tuple[Definition, ...]]:
+    made = list(found)
+    counts = [entangled(each[0]) for each in made]
     best = min(counts, default=0)
-    if best < entangled(definition):
-        yield from (made for made, count in zip(found, counts, strict=True) if count == best)
+    if best >= entangled(definition):
+        return []
+    return [each for each, count in zip(made, counts, strict=True) if count == best]
+
+
+def names_of_definitions(definitions: tuple[Definition, ...]) -> set[str]:
+    """Names of tensors and iterators of definitions."""
+    return {d.tensor.name for d in definitions}.union(*map(iterator_names, definitions))
+
+
+def _of_output(definition: Definition) -> Iterator[tuple[Int, list[Iter]]]:
+    """Positions in factors of a product that several output iterators, and only these, move together."""
+    output = set(definition.iters)
+    if not any(map(is_product_sum, postorder(definition.body))):
+        return
+    for position in dict.fromkeys(indices(definition.body)):
+        moving = [it for it in definition.iters if position.coefficient(it)]
+        if len(moving) > 1 and position.leaves() == set(moving) and set(moving) <= output:
+            yield position, moving
 
 
 def entangled(definition: Definition) -> int:

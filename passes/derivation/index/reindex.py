@@ -22,7 +22,7 @@ from tcomp.ir.tensor.nodes import (
     substitute,
 )
 from tcomp.passes.derivation.rule import Application, is_barren, remember_barren, with_statement
-from tcomp.passes.inline import guarded, zero
+from tcomp.passes.inline import guarded, inlined, zero
 from tcomp.passes.scoping import fresh_name, names_of
 
 DefinitionRule = Callable[[Definition, set[str]], Iterator[tuple[Definition, ...]]]
@@ -38,11 +38,24 @@ def on_definitions(rule: DefinitionRule) -> Application:
             found = False
             for made in rule(statement, names_of(program)):
                 found = True
-                yield statement.tensor.name, with_statement(program, position, made)
+                yield statement.tensor.name, _placed(program, position, made)
             if not found:
                 remember_barren(rule, statement)
 
     return apply
+
+
+def _placed(program: Program, position: int, made: tuple[Definition, ...]) -> Program:
+    """The program with a definition replaced; readers of a mere rearrangement read what it rearranges.
+
+    Else planning would take a rearranged product for the product's epilogue, and undo the rule.
+    """
+    result = with_statement(program, position, made)
+    moved = [d.tensor for d in made if isinstance(d.body, Read) and d.tensor not in program.results]
+    for tensor in moved:
+        definition = next(d for d in result.definitions() if d.tensor is tensor)
+        result = inlined(result, definition) or result
+    return result
 
 
 def reindexed(

@@ -21,30 +21,39 @@ from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.derivation.algebra import multiply
 from tcomp.passes.derivation.index.reindex import depends_on_data, fresh, spans, summed, where
 from tcomp.passes.inline import guarded, zero
-from tcomp.passes.simplify import simplify_expression
+from tcomp.passes.simplify import conjuncts, simplify_expression
 
 
 def solve_congruence(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[r](where((a*r + e) % m == c, f(r), 0) * g(r))  =  sum[q](f(m'*q + s) * g(m'*q + s)).
 
     a*r = c - e modulo m has solutions if d = gcd(a, m) divides c - e, and then they are those of one
-    residue s modulo m' = m / d: s = (c - e)/d * (a/d)^-1. Where m' does not divide the range of r, terms
-    of the last, partial period are left out by a guard on every factor.
+    residue s modulo m' = m / d: s = (c - e)/d * (a/d)^-1. All conditions are solved. Where m' does not
+    divide the range of r, terms of the last, partial period are left out by a guard on every factor.
     """
     if not isinstance(node, Reduce) or not summed(node):
         return
+    result = node
+    while (further := _first(result, taken)) is not None:
+        result = further
+    if result is not node:
+        yield result
+
+
+def _first(node: Reduce, taken: set[str]) -> Reduce | None:
+    """One congruence solved; None where there is none left."""
     factors = factors_of(node.body)
     for factor in factors:
         for condition in _selecting(factor):
             congruence = _congruence(condition)
-            if congruence is None:
+            if congruence is None or depends_on_data(node.body):
                 continue
             left, modulus, remainder = congruence
             for it in node.iters:
-                factor_of_it = left.coefficient(it)
-                if factor_of_it and not depends_on_data(node.body):
-                    rest = remainder - left + Int.of(it) * factor_of_it
-                    yield _solved(node, factors, condition, it, factor_of_it, rest, modulus, taken)
+                if step := left.coefficient(it):
+                    rest = remainder - left + Int.of(it) * step
+                    return _solved(node, factors, condition, it, step, rest, modulus, taken)
+    return None
 
 
 def _solved(
@@ -56,7 +65,7 @@ def _solved(
     rest: Int,
     modulus: int,
     taken: set[str],
-) -> Expr:
+) -> Reduce:
     """`node` where `condition` says factor * it = rest modulo `modulus`."""
     common = gcd(factor, modulus)
     period = modulus // common
@@ -84,15 +93,6 @@ def _selecting(factor: Expr) -> Iterator[Expr]:
     while isinstance(factor, Apply) and factor.op == "where" and factor.args[2] is zero(factor):
         yield from conjuncts(factor.args[0])
         factor = factor.args[1]
-
-
-def conjuncts(condition: Expr) -> Iterator[Expr]:
-    """The conditions of a conjunction."""
-    if isinstance(condition, Apply) and condition.op == "and":
-        for each in condition.args:
-            yield from conjuncts(each)
-    else:
-        yield condition
 
 
 def _congruence(condition: Expr) -> tuple[Int, int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import Const, Definition, Expr, Reduce, postorder, substitute
@@ -28,34 +29,48 @@ FEW = (3, 2)  # and these are the windows for which there are fast algorithms
 
 
 def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
-    """T[y] = f(y)  =  U[q, p] = f(m*q + p);  T[y] = U[y // m, y % m].
+    """T[y] = f(y)  =  U[p, q] = f(m*q + p);  T[y] = U[y % m, y // m].
 
-    By the constants m that the body divides by, and by the dilations of what it slides over. The residue
-    comes first, as the number of a batch: what is contiguous along y is contiguous along the quotient.
+    By the constants m that the body divides by, and by the dilations of what it slides over, at all
+    iterators for which there are such. The residues come first, as the numbers of a batch: what is
+    contiguous along y is contiguous along the quotient.
     """
-    for it in definition.iters:
-        for modulus in _moduli(definition, it):
-            made = _split(definition, it, modulus, set(taken))
+    moduli = {it: found for it in definition.iters if (found := _moduli(definition, it))}
+    for choice in product(*moduli.values()):
+        if choice:
+            made = _split(definition, dict(zip(moduli, choice, strict=True)), set(taken))
             if made is not None:
                 yield made
 
 
 def _split(
-    definition: Definition, it: Iter, modulus: int, taken: set[str]
+    definition: Definition, moduli: dict[Iter, int], taken: set[str]
 ) -> tuple[Definition, ...] | None:
-    first = it.lo.constant // modulus
-    last = (it.hi.constant - 1) // modulus
-    quotient = fresh(it.name, first, last + 1, taken)
-    residue = fresh(it.name, 0, modulus, taken)
-    point = Int.of(it)
-    kept = definition.iters
+    quotients: list[Iter] = []
+    residues: list[Iter] = []
+    forward: dict[Iter, Int] = {}
+    onto = True
+    for it in definition.iters:
+        if it not in moduli:
+            quotients.append(it)
+            continue
+        modulus = moduli[it]
+        last = (it.hi.constant - 1) // modulus
+        quotients.append(fresh(it.name, it.lo.constant // modulus, last + 1, taken))
+        residues.append(fresh(it.name, 0, modulus, taken))
+        forward[it] = Int.of(quotients[-1]) * modulus + residues[-1]
+        onto = onto and it.lo.constant % modulus == 0 and it.hi.constant % modulus == 0
+    split = [it for it in definition.iters if it in moduli]
     return reindexed(
         definition,
-        (residue, *(quotient if other is it else other for other in kept)),
-        {it: Int.of(quotient) * modulus + residue},
-        (point % modulus, *(point // modulus if other is it else Int.of(other) for other in kept)),
+        (*residues, *quotients),
+        forward,
+        (
+            *(Int.of(it) % moduli[it] for it in split),
+            *(Int.of(it) // moduli.get(it, 1) for it in definition.iters),
+        ),
         taken,
-        onto=it.lo.constant % modulus == 0 and it.hi.constant % modulus == 0,
+        onto=onto,
     )
 
 
@@ -94,6 +109,19 @@ def split_summed(node: Expr, taken: set[str]) -> Iterator[Expr]:
                 value = it.lo + Int.of(quotient) * modulus + residue
                 rest = tuple(other for other in node.iters if other is not it)
                 yield Reduce("sum", (*rest, quotient, residue), substitute(node.body, {it: value}))
+
+
+def reverse(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[r in 0:n](f(n - 1 - r))  =  sum[r in 0:n](f(r)), where every position goes backwards with r."""
+    if not isinstance(node, Reduce) or not summed(node):
+        return
+    backwards: dict[Iter, Int] = {}
+    for it in node.iters:
+        steps = [i.coefficient(it) for i in indices(node.body) if it in i.leaves()]
+        if steps and all(step is not None and step < 0 for step in steps):
+            backwards[it] = it.lo + it.hi - 1 - it
+    if backwards:
+        yield Reduce("sum", node.iters, substitute(node.body, backwards))
 
 
 def relax(node: Expr, taken: set[str]) -> Iterator[Expr]:

@@ -19,7 +19,8 @@ def split_summation(definition: Definition, taken: set[str]) -> Iterator[tuple[D
     """T[x] = e(sum[j, k](f))  =  S[j, x] = sum[k](f); T[x] = e(sum[j](S[j, x])).
 
     Tried for iterators j that f slides over (a position moves with j and an output iterator together):
-    only there does the intermediate tensor repeat less work than it stores.
+    only there does the intermediate tensor repeat less work than it stores. Either all of them move out, or
+    the outer part of a window in two levels, such as r in a position h + 3*r + s.
     """
     for node in postorder_outside_reductions(definition.body):
         if not isinstance(node, Reduce) or not summed(node) or len(node.iters) > MAX_SPLIT:
@@ -27,7 +28,9 @@ def split_summation(definition: Definition, taken: set[str]) -> Iterator[tuple[D
         sliding = [it for it in node.iters if slides(node, it)]
         for count in range(len(sliding), 0, -1):
             for outside in combinations(sliding, count):
-                if len(outside) < len(node.iters):
+                inside = set(sliding) - set(outside)
+                parted = all(_move_together(node, it, inside) for it in outside)
+                if len(outside) < len(node.iters) and (not inside or parted):
                     yield _staged(definition, node, outside, set(taken))
 
 
@@ -45,6 +48,11 @@ def _staged(
         Definition(tensor, iters, inside),
         Definition(definition.tensor, definition.iters, rest),
     )
+
+
+def _move_together(node: Reduce, it: Iter, others: set[Iter]) -> bool:
+    """Whether some position moves with an iterator and with one of the others."""
+    return any(it in i.leaves() and not others.isdisjoint(i.leaves()) for i in indices(node.body))
 
 
 def slides(node: Reduce, it: Iter) -> bool:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tcomp.passes.derivation.index import affine, bounds, residues, splitting, staging
+from tcomp.passes.derivation.index import (
+    affine,
+    bounds,
+    layout,
+    merging,
+    ranges,
+    residues,
+    splitting,
+    staging,
+)
 from tcomp.passes.derivation.index.reindex import on_definitions
 from tcomp.passes.derivation.rule import Rule, everywhere
 
@@ -22,7 +31,7 @@ INDEX_RULES: tuple[Rule, ...] = (
     Rule(
         "variable splitting",
         "T[y] = f(y)",
-        "U[q, p] = f(m*q + p); T[y] = U[y // m, y % m]",
+        "U[p, q] = f(m*q + p); T[y] = U[y % m, y // m]",
         "where m does not divide the range, reads of the points beyond it are guarded",
         _OLLIE + ", variable substitution",
         on_definitions(splitting.split_output),
@@ -44,6 +53,15 @@ INDEX_RULES: tuple[Rule, ...] = (
         "h has coefficient 1 or -1; points that nobody reads are guarded",
         _OLLIE + ", variable substitution",
         on_definitions(affine.skew),
+        reassociates=False,
+    ),
+    Rule(
+        "layout transformation",
+        "T[x, y] = f(x, y)",
+        "U[y, x] = f(x, y); T[x, y] = U[y, x]",
+        "always; used for products, whose rows and columns become ranges of memory",
+        _OLLIE + ", layout transformation; guards of readers go with it",
+        on_definitions(layout.lay_out),
         reassociates=False,
     ),
     Rule(
@@ -87,6 +105,32 @@ INDEX_RULES: tuple[Rule, ...] = (
         "m > n; the new terms are 0 * 0",
         _OLLIE + ", boundary relaxing",
         everywhere(splitting.relax),
+        reassociates=False,
+    ),
+    Rule(
+        "sum reversal",
+        "sum[r in 0:n](f(n - 1 - r))",
+        "sum[r in 0:n](f(r))",
+        "every position that moves with r goes backwards",
+        _OLLIE + ", variable substitution",
+        everywhere(splitting.reverse),
+    ),
+    Rule(
+        "expression splitting",
+        "T[x in 0:n] = f(x)",
+        "A[x in 0:m] = f(x); B[x in m:n] = f(x); T[x] = where(x < m, A[x], B[x])",
+        "f compares x with a constant, and reduces",
+        _OLLIE + ", expression splitting",
+        on_definitions(ranges.split_range),
+        reassociates=False,
+    ),
+    Rule(
+        "expression merging",
+        "P[i, j] = sum[k](X[i, k] * V[k, j]); Q[i, j] = sum[k](X[i, k] * W[k, j])",
+        "M[i, j] = sum[k](X[i, k] * (V beside W)[k, j]); P[i, j] = M[i, j]; Q[i, j] = M[i, |V| + j]",
+        "the products share X up to the names of iterators, and none needs another",
+        _OLLIE + ", expression merging",
+        merging.merge_products,
         reassociates=False,
     ),
 )

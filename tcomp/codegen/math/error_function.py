@@ -21,7 +21,7 @@ from tcomp.ir.dtypes import f32, f64
 SLOPE = 0.375
 SQRT_HALF = 0.7071067811865476
 ERFC_VANISHED = {f32: 10.2, f64: 27.3}
-NORMAL_VANISHED = {f32: 14.8, f64: 39.0}
+NORMAL_VANISHED = {f32: 14.4, f64: 39.0}
 ERF_SMALL_BELOW = {f32: 0.875, f64: 1.0}
 
 
@@ -84,7 +84,8 @@ def erf(x: Lanes) -> Lanes:
 
 def gelu(x: Lanes) -> Lanes:
     """x * Phi(x) = max(x, 0) - |x| * erfc(|x| / sqrt(2)) / 2"""
-    a = at_most(abs(x), NORMAL_VANISHED[x.dtype])
+    # Zero, not the bound, where nothing is left: making a denormal number costs a hundred cycles.
+    a = where(abs(x) >= NORMAL_VANISHED[x.dtype], 0.0, abs(x))
     square, tail = two_product(a, a)
     lost = erfcx_scaled(a, 0.5 * square, 0.5 * tail, SLOPE * SQRT_HALF, 0.5 * a)
     return at_least(x, 0.0) - lost

@@ -254,6 +254,13 @@ class Program:
 
 def postorder(expr: Expr) -> list[Expr]:
     """Every distinct sub-expression, children before parents; iterative, so depth is no limit."""
+    facts: dict[str, Any] = expr._facts  # type: ignore[attr-defined]
+    if "below" not in facts:
+        facts["below"] = tuple(_postorder(expr)[:-1])  # without itself: no node refers to itself
+    return [*facts["below"], expr]
+
+
+def _postorder(expr: Expr) -> list[Expr]:
     order: list[Expr] = []
     seen: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(expr, False)]

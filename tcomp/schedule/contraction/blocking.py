@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, lcm, prod
 
+from tcomp.ir.loop.nodes import Op, postorder
+from tcomp.ops import OPS
 from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.tasks import RowPanels
@@ -18,12 +20,18 @@ from tcomp.schedule.contraction.tasks import RowPanels
 OUTER, DOT = 0, 1  # vectors run along columns, or along inner
 DIRECT, PRIVATE, SHARED = 0, 1, 2  # an operand as it lies, packed by each task, packed once for all
 
-_PARALLEL_COST = 100_000.0  # vector multiplications below which threads cost more than they give
+_PARALLEL_COST = 50_000.0  # vector multiplications below which threads cost more than they give
 _SHARED_BYTES = 32 << 20  # of packed right that is kept for a whole call
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE = 16  # sums of a tile of dot products
+_LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
 _LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
-_DIRECT_ROWS = 32  # rows up to which a right from afar is not worth packing
+_DOT_AHEAD = 256  # positions of inner ahead (1x4096x4096 nt: 2.32 ms, 2.16 with these)
+_STREAMED_ROWS = 8  # rows up to which a right from afar goes by once, a few of its rows at a time
+_SHORT_ROWS = (
+    64  # rows up to which a right from afar is packed where it is used, never to come back
+)
+_LONG_RUN = 1024  # columns of a right that goes by
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,7 @@ class Blocking:
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
     `task_columns` is a whole number of runs and divides the columns. With `prefetch` tiles ask for memory
     before they need it: of a direct right so many inner positions ahead, of a shared one the next panel.
+    With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     """
 
     form: int
@@ -50,6 +59,7 @@ class Blocking:
     right: int
     parallel: int
     prefetch: int
+    staged: int
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
@@ -60,18 +70,16 @@ def choose(g: Geometry, threads: int) -> Blocking:
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
     rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
     panels = RowPanels.of(g.rows.extent, rows)
-    whole = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors) * (
-        g.inner * g.batch.extent * g.spread.extent
-    )
-    threads = threads if whole >= _PARALLEL_COST else 1
+    step = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors)
+    threads = threads if _pays_threads(g, step) else 1
     right = _right(g, threads)
     left = _left(g, panels.tallest)
     unroll = 4 if g.inner >= 4 else 1
     width = vectors * lanes
     depth = _depth(g, width, left, right, unroll)
+    if depth == 8 and depth < g.inner and right == DIRECT:
+        vectors, unroll = min(vectors, 2), 8
     task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
-    if depth < g.inner and right == DIRECT:
-        vectors, unroll = (min(vectors, 2), 8) if depth == 8 else (vectors, unroll)
     return Blocking(
         OUTER,
         lanes,
@@ -85,13 +93,32 @@ def choose(g: Geometry, threads: int) -> Blocking:
         right,
         int(threads > 1),
         _prefetch(g, rows, vectors, right),
+        int(_epilogue_cost(g) > _LONG_EPILOGUE),
     )
+
+
+def _epilogue_cost(g: Geometry) -> float:
+    """The weight of the operations around the sum."""
+    return sum(OPS[n.op].cost for n in postorder(g.epilogue) if isinstance(n, Op))
+
+
+def _pays_threads(g: Geometry, step: float) -> bool:
+    """Whether the whole takes long enough; `step` is what one position of inner costs."""
+    times = g.batch.extent * g.spread.extent
+    read = cost.afar(g, g.columns.extent * times) * g.columns.extent / g.lanes
+    whole = (step + read) * g.inner * times
+    return whole >= _PARALLEL_COST
+
+
+def _is_far(g: Geometry) -> bool:
+    """Whether all of right does not stay in L2."""
+    return cost.afar(g, g.columns.extent) > 0
 
 
 def _prefetch(g: Geometry, rows: int, vectors: int, right: int) -> int:
     """Whether right comes from beyond L2, then into it in time."""
-    size = g.inner * g.columns.extent * g.dtype.bytes
-    if not can_prefetch(g, right) or size <= g.scope.target.l2 // 2:
+    streams = right == DIRECT and g.rows.extent <= _STREAMED_ROWS
+    if not can_prefetch(g, right) or not _is_far(g) or streams:
         return 0
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
 
@@ -105,7 +132,7 @@ def can_prefetch(g: Geometry, right: int) -> bool:
 
 def _left(g: Geometry, tile_rows: int) -> int:
     """Left as it lies, if it is a plain load and its lines do not collide."""
-    if not g.left.is_plain() or not g.left.is_affine_along(g.rows):
+    if not g.left.is_plain():
         return PRIVATE
     few = g.rows.extent <= tile_rows and g.columns.extent <= 8 * g.lanes
     collides = cost.collides(g.left, tile_rows, g.inner, g.scope.target)
@@ -113,12 +140,16 @@ def _left(g: Geometry, tile_rows: int) -> int:
 
 
 def _right(g: Geometry, threads: int) -> int:
-    """Right as it lies for few rows or a small matrix; packed otherwise."""
+    """Right as it lies for few rows, a small matrix, or one that is a panel already; packed otherwise."""
     affine = g.right.is_affine_along(g.columns)
     size = g.inner * g.columns.extent * g.dtype.bytes
-    near = g.rows.extent <= _DIRECT_ROWS or size <= g.scope.target.l2 // 2
-    if near and affine and g.right.is_plain() and g.right.step_own() == 1:
+    panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
+    good = g.rows.extent <= _STREAMED_ROWS or panel or size <= g.scope.target.l2 // 4
+    if good and affine and g.right.is_plain() and g.right.step_own() == 1:
         return DIRECT
+    left = g.rows.extent * g.inner * g.dtype.bytes
+    if _is_short(g) or (affine and left <= g.scope.target.l2 // 2):
+        return PRIVATE  # left stays, so that no part of right comes back (128x768x768 653 us, shared 760)
     if not affine or g.batch.extent >= 2 * threads or size * g.spread.extent > _SHARED_BYTES:
         return PRIVATE
     return SHARED
@@ -135,14 +166,22 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
     room = l2 // 4 // width
     if right == PRIVATE:
         room = min(room, int(0.9 * l2) // min(g.columns.extent, 512))
-    if right == DIRECT and g.inner * g.columns.extent > l2 and g.columns.extent > 8 * width:
-        # Rows of right are streams: few at a time (1x4096x4096: 9.0 ms, by 8 rows 2.6 ms).
-        room = 8 if g.rows.extent <= 8 else 32 if g.rows.extent <= 16 else 64
+        if _is_short(g):  # 16x4096x1024 by 128 rows 1.10 ms, by 256 1.49
+            room = min(room, l2 // 8 // min(g.columns.extent, 512))
+    if right == DIRECT and _is_far(g):
+        room = l2 // 8 // width  # 64x64x16384: 0.69 ms, packed 1.30
+        if g.rows.extent <= _STREAMED_ROWS and g.columns.extent > 4 * width:
+            room = 8  # rows of right are streams, few at a time (1x4096x4096: 9.0 ms, by 8 rows 2.6 ms)
     if not g.holds_sums() or g.inner <= room:
         return g.inner
     unit = inner_unit(g, left, right, unroll)
     blocks = ceil(g.inner / max(room, unit))
     return min(g.inner, ceil(ceil(g.inner / blocks) / unit) * unit)
+
+
+def _is_short(g: Geometry) -> bool:
+    """Whether rows are few for a right from afar."""
+    return g.rows.extent <= _SHORT_ROWS and _is_far(g) and g.right.is_affine_along(g.columns)
 
 
 def inner_unit(g: Geometry, left: int, right: int, unroll: int) -> int:
@@ -184,17 +223,18 @@ def can_dot(g: Geometry) -> bool:
 
 
 def _choose_dots(g: Geometry, threads: int) -> Blocking:
-    """Few rows, all in one tile; columns shared out over threads."""
-    panels = RowPanels.of(g.rows.extent, _DOT_ROWS)
-    columns = max(1, min(_DOT_TILE // panels.tallest, 4, g.columns.extent))
-    unroll = 2 if panels.tallest * columns < 8 else 1
-    work = g.contraction.multiplications / g.lanes
-    parallel = threads > 1 and work >= _PARALLEL_COST
-    share = ceil(ceil(g.columns.extent / columns) / (4 * threads)) if parallel else 0
+    """Few rows, if registers suffice all in one tile; columns shared out over threads."""
+    registers = g.scope.target.vector_registers - 1
+    panels = RowPanels.of(g.rows.extent, min(_DOT_ROWS, registers // 2))
+    most = registers // panels.tallest - 1
+    columns = max(1, min(_DOT_TILE // panels.tallest, 8, most, g.columns.extent))
+    unroll = 2 if panels.tallest * columns <= 8 else 1
+    parallel = threads > 1 and _pays_threads(g, g.rows.extent * g.columns.extent / g.lanes)
+    share = ceil(ceil(g.columns.extent / columns) / (2 * threads)) if parallel else 0
     task_columns = share * columns or g.columns.extent
     return Blocking(
         DOT, g.lanes, panels.tallest, columns, unroll, g.inner, panels.count, task_columns, DIRECT, DIRECT,
-        int(parallel), 0,
+        int(parallel), _DOT_AHEAD if _is_far(g) and can_prefetch(g, DIRECT) else 0, 0,
     )  # fmt: skip
 
 
@@ -219,10 +259,13 @@ def _task(
             tasks = outside * ceil(panels.count / count) * ceil(g.columns.extent / columns)
             step = cost.block_step(panels, 0, count, ceil(columns / lanes), vectors)
             each = step * g.inner + cost.TASK
-            if left == PRIVATE:
-                each += cost.pack_left(g, count * panels.tallest)
+            rows = min(count * panels.tallest, g.rows.extent)
+            pack, read = cost.pack_left, cost.read_left
+            each += pack(g, rows) if left == PRIVATE else read(g, rows)
             if right == PRIVATE:
                 each += cost.pack_right(g, columns, lanes)
+            else:
+                each += cost.read_right(g, columns, lanes)
             shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
             best = min(best, (shares * each, count, columns))
     return best[1], best[2]
@@ -243,6 +286,10 @@ def _column_choices(g: Geometry, width: int, depth: int, right: int, threads: in
     """Divisions of the columns, in whole panels or runs; packed right of a task fits L2."""
     columns = g.columns.extent
     most = columns
+    if right == DIRECT and _is_far(g) and g.rows.extent <= _STREAMED_ROWS:
+        blocks = max(threads, min(2 * threads, columns // _LONG_RUN))
+        yield min(columns, ceil(ceil(columns / width) / blocks) * width)
+        return
     if right == PRIVATE:
         most = max(width, int(0.9 * g.scope.target.l2) // g.dtype.bytes // depth)
         if not g.right.is_affine_along(g.columns):
@@ -251,6 +298,10 @@ def _column_choices(g: Geometry, width: int, depth: int, right: int, threads: in
             divisors = [d for d in range(1, runs + 1) if runs % d == 0]
             fitting = [d for d in divisors if d * run <= most] or divisors[:1]
             yield from (d * run for d in fitting[-4:])
+            return
+        if _is_short(g):  # in long runs
+            blocks = ceil(ceil(columns / max(512, width)) / threads) * threads
+            yield min(columns, ceil(ceil(columns / width) / blocks) * width)
             return
     panels = ceil(columns / width)
     fewest = ceil(columns / max(most // width * width, width)) if most < columns else 1

@@ -10,21 +10,23 @@ from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.target import Target
 
 _LINE, _PAGE = 64, 4096
+_L2_WAYS = 8  # at least
 
 PACK = 2.0  # a vector loaded and stored
 PACK_TRANSPOSED = 5.0  # and exchanged with others on the way
 _TALLEST = 16
+READ_FAR = 5.0  # more for a vector from beyond L2 that was asked for in time
 FAR = 10.0  # more for a vector from beyond L2: 64 bytes at 10 to 20 GB/s
 TASK = 200.0  # starting a task
 
 
 def tile_step(rows: int, vectors: int) -> float:
     """One inner position of a register tile: its multiplications, or 1.3 times its loads where these are
-    more, or what the latency of nine sums leaves idle, and a little for the loop.
+    more, or what the latency of nine sums leaves idle, a little for each load, and for the loop.
 
     Fitted to shapes measured on Zen 3 (6x16 95 GFLOP/s, 14x8 71, 8x8 63, 4x16 84, 2x16 51).
     """
-    return max(float(rows * vectors), 1.3 * (rows + vectors), 9.0) + 0.25
+    return max(float(rows * vectors), 1.3 * (rows + vectors), 9.0) + 0.05 * (rows + vectors) + 0.25
 
 
 def block_step(panels: RowPanels, first: int, count: int, vectors: int, per_tile: int) -> float:
@@ -57,35 +59,56 @@ def register_tile(rows: int, columns: int, lanes: int, registers: int) -> tuple[
 
 
 def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bool:
-    """Whether lines that a tile reads of left fight for the same sets of the first-level cache.
+    """Whether lines that a tile reads of left fight for the same sets of a cache.
 
-    Rows whose distance is a multiple of 4096 bytes do, and so do columns of a matrix that is read by
-    columns. With 14 rows on 8 ways a product of 1024 cubed runs at 70 % of its speed.
+    Rows whose distance is a multiple of 4096 bytes do in L1: with 14 rows on 8 ways a product of 1024 cubed
+    runs at 70 % of its speed. A matrix that is read by columns has one line for each inner position; these
+    need only stay in L2 until the next tile (256 cubed 130 us, packed 170; 1024 cubed 16 ms, packed 8).
     """
     size = operand.value.dtype.bytes
-    row, inner = operand.step_own(), operand.step_inner()
+    row, inner = operand.step_own() * size, operand.step_inner() * size
     ways = max(1, target.l1 // _PAGE)
-    crowded_rows = _crowding(row * size, tile_rows) > ways // 2
-    return crowded_rows or _crowding(inner * size, min(depth, 256)) > ways
+    crowded_rows = _crowding(row, tile_rows, _PAGE) > ways // 2
+    return crowded_rows or _crowding(inner, min(depth, 4096), target.l2 // _L2_WAYS) > _L2_WAYS
 
 
-def _crowding(distance: int, count: int) -> int:
-    """The most lines that share a set, of `count` places `distance` bytes apart."""
+def _crowding(distance: int, count: int, way: int) -> int:
+    """The most lines that share a set, of `count` places `distance` bytes apart, where a way has `way` bytes."""
     lines = {i * distance // _LINE for i in range(count)}
-    return max(Counter(line % (_PAGE // _LINE) for line in lines).values())
+    return max(Counter(line % (way // _LINE) for line in lines).values())
 
 
 def pack_left(g: Geometry, rows: int) -> float:
     """Packing rows of left over all of inner."""
-    each = PACK if g.left.step_inner() == 1 or g.left.runs_along_own() else PACK_TRANSPOSED
-    return rows * g.inner / g.lanes * (each + _afar(g, g.rows.extent))
+    return copy_left(g, rows) + rows * g.inner / g.lanes * afar(g, g.rows.extent)
+
+
+def copy_left(g: Geometry, rows: int) -> float:
+    """Packing them from L2."""
+    return rows * g.inner / g.lanes * PACK
 
 
 def pack_right(g: Geometry, columns: int, lanes: int) -> float:
     """Packing columns of right over all of inner."""
-    each = PACK if g.right.runs_along_own() else PACK_TRANSPOSED
-    return columns * g.inner / lanes * (each + _afar(g, g.columns.extent))
+    far = columns * g.inner / lanes * afar(g, g.columns.extent)
+    return copy_right(g, columns, lanes) + far
 
 
-def _afar(g: Geometry, own: int) -> float:
+def copy_right(g: Geometry, columns: int, lanes: int) -> float:
+    """Packing them from L2."""
+    return columns * g.inner / lanes * (PACK if g.right.runs_along_own() else PACK_TRANSPOSED)
+
+
+def read_left(g: Geometry, rows: int) -> float:
+    """Reading rows of left where they lie."""
+    return rows * g.inner / g.lanes * (READ_FAR if afar(g, g.rows.extent) else 0.0)
+
+
+def read_right(g: Geometry, columns: int, lanes: int) -> float:
+    """Reading columns of right where they lie, or from a copy of all of them."""
+    return columns * g.inner / lanes * (READ_FAR if afar(g, g.columns.extent) else 0.0)
+
+
+def afar(g: Geometry, own: int) -> float:
+    """What a vector of a side of `own` positions costs for not being near: 0 if all of it fits half of L2."""
     return FAR if own * g.inner * g.dtype.bytes > g.scope.target.l2 // 2 else 0.0

@@ -45,13 +45,15 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What lowering needs to know of its surroundings: `point` places the iterators of loops around."""
+    """What lowering needs to know of its surroundings: `point` places the iterators of loops around,
+    `constants` have values that are bound before any call."""
 
     storage: Storage
     faults: Faults
     names: Names
     target: Target
     point: Mapping[Iter, Int] = field(default_factory=dict)
+    constants: frozenset[t.Tensor] = frozenset()
 
     def dimension(self, iters: Sequence[Iter], stem: str) -> Dimension:
         """A dimension with a fresh counter."""

@@ -14,9 +14,11 @@ from tcomp.ir.loop.nodes import (
     Expr,
     For,
     Horizontal,
+    Load,
     Local,
     LoopVar,
     Op,
+    Prefetch,
     Stmt,
     Store,
 )
@@ -71,6 +73,7 @@ class DotProductNest(TaskNest):
                 body = []
                 for offset in range(0, step, self.b.lanes):
                     place = at | {counter: Int.of(var) + offset}
+                    body += self._ahead(tile, place, len(sums[0]), counter)
                     body += self._products(sums, tile, counter, place, self.b.lanes)
                 statements.append(For(var, Int.of(done), Int.of(stop), tuple(body), step))
                 done = stop
@@ -78,6 +81,17 @@ class DotProductNest(TaskNest):
             place = at | {counter: Int.of(done)}
             statements += self._products(sums, tile, counter, place, extent - done)
         return statements
+
+    def _ahead(self, tile: Tile, at: Place, columns: int, counter: LoopVar) -> list[Stmt]:
+        """Asks for the vectors of right that come `prefetch` positions later."""
+        value = self.right_value
+        if not self.b.prefetch or not isinstance(value, Load):
+            return []
+        place = tile.task.place | at | {counter: at[counter] + self.b.prefetch}
+        return [
+            Prefetch(value.buffer, value.index.sub(place | {self.g.columns.at: tile.column + j}), 1)
+            for j in range(columns)
+        ]
 
     def _products(
         self, sums: list[list[Local]], tile: Tile, counter: LoopVar, at: Place, width: int

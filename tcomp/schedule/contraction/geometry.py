@@ -130,18 +130,18 @@ def survey(contraction: Contraction, scope: Scope) -> Geometry:
         columns = scope.dimension(contraction.columns[start:], "column")
         around = [batch, spread, rows, columns]
         epilogue, sums = _epilogue(contraction, scope, around)
-        address = _address(contraction, scope, around)
+        address = output_address(contraction, scope, around)
         step = address.coefficient(columns.at)
         if step is not None and step > 0 and is_affine(epilogue, columns.at):
             break
     else:
         raise InternalError("a contraction's output is not affine along its columns", code="TC099")
-    output = _output(contraction, scope)
+    output = output_of(contraction, scope)
     inner = 1
     for it in contraction.inner:
         inner *= int(it.extent)
-    left = _operand(contraction.left, contraction.inner, rows, (batch, spread), scope)
-    right = _operand(contraction.right, contraction.inner, columns, (batch, spread), scope)
+    left = operand_of(contraction.left, contraction.inner, rows, (batch, spread), scope)
+    right = operand_of(contraction.right, contraction.inner, columns, (batch, spread), scope)
     return Geometry(
         contraction, scope, batch, spread, rows, columns, inner, left, right,
         epilogue, sums, output, address,
@@ -164,23 +164,23 @@ def _epilogue(contraction: Contraction, scope: Scope, around: list[Dimension]) -
     return scope.template(contraction.definition.body, around, {total: sums}), sums
 
 
-def _output(contraction: Contraction, scope: Scope) -> Placement:
+def output_of(contraction: Contraction, scope: Scope) -> Placement:
     placement = scope.storage[contraction.definition.tensor]
     if not isinstance(placement, Placement):
         raise InternalError("a contraction's output must be in memory", code="TC099")
     return placement
 
 
-def _address(contraction: Contraction, scope: Scope, around: list[Dimension]) -> Int:
+def output_address(contraction: Contraction, scope: Scope, around: list[Dimension]) -> Int:
     point: dict[Iter, Int] = dict(scope.point)
     for dimension in around:
         point |= dimension.point()
-    return _output(contraction, scope).address(
+    return output_of(contraction, scope).address(
         [point.get(it, Int.of(it)) for it in contraction.definition.iters]
     )
 
 
-def _operand(
+def operand_of(
     expr: t.Expr,
     inner: tuple[Iter, ...],
     own: Dimension,

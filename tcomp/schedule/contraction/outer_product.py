@@ -10,8 +10,21 @@ from collections.abc import Callable
 from math import prod
 
 from tcomp.ir.dtypes import boolean, i64
-from tcomp.ir.integer import Int
-from tcomp.ir.loop.nodes import Const, Expr, If, IntValue, Load, Op, Prefetch, Stmt, Store
+from tcomp.ir.integer import Int, IntLike
+from tcomp.ir.loop.nodes import (
+    Buffer,
+    Const,
+    Expr,
+    For,
+    If,
+    IntValue,
+    Load,
+    Op,
+    Prefetch,
+    Space,
+    Stmt,
+    Store,
+)
 from tcomp.schedule.contraction.blocking import Blocking
 from tcomp.schedule.contraction.geometry import Geometry, replace_sums
 from tcomp.schedule.contraction.nest import TaskNest
@@ -25,6 +38,8 @@ class OuterProductNest(TaskNest):
 
     def __init__(self, geometry: Geometry, blocking: Blocking) -> None:
         super().__init__(geometry, blocking, blocking.tile_vectors * blocking.lanes)
+        extent = self.panels.tallest * self.width
+        self.staged = Buffer(self.names.fresh("sums"), geometry.dtype, extent, Space.PRIVATE)
 
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
         shape = TileShape.of(rows, columns, self.b.lanes)
@@ -40,14 +55,45 @@ class OuterProductNest(TaskNest):
             statements.append(If(_compare("gt", tile.block, 0), tuple(resume)))
         fused = self.g.scope.target.has_fma
         statements += sums.add_products(operands, self._spans(tile), fused)
-        finish = self._stores(
-            tile, shape, lambda i, v: self._finished(sums.locals[i][v], tile, shape, i, v)
-        )
+        finish = self._finish(tile, shape, sums)
         keep = self._stores(tile, shape, lambda i, v: sums.locals[i][v])
         if tile.block is None or keep == finish:
             return statements + finish
         last = _compare("eq", tile.block, self.blocks - 1)
         return [*statements, If(last, tuple(finish), tuple(keep))]
+
+    def _finish(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
+        """Applies the epilogue and stores: in registers, or if it is long in a loop over the tile's rows,
+        from memory that stays in L1. In registers its code is there for each vector of each kind of tile, and
+        what it needs of registers pushes the sums to the stack."""
+        if not self.b.staged:
+            return self._stores(
+                tile, shape, lambda i, v: self._finished(sums.locals[i][v], tile, shape, i, v)
+            )
+        lanes = self.b.lanes
+        put: list[Stmt] = [
+            Store(self.staged, Int.of(i * self.width + v * lanes), sums.locals[i][v])
+            for i in range(shape.rows)
+            for v in range(shape.vectors)
+        ]
+        row = self.names.loop("row", 0, shape.rows - 1)
+        body = [
+            self._store(
+                tile,
+                shape,
+                Int.of(row),
+                v,
+                self._finished(
+                    Load(self.staged, Int.of(row) * self.width + v * lanes, lanes),
+                    tile,
+                    shape,
+                    Int.of(row),
+                    v,
+                ),
+            )
+            for v in range(shape.vectors)
+        ]
+        return [*put, For(row, Int.of(0), Int.of(shape.rows), tuple(body))]
 
     def _output_ahead(self, tile: Tile, shape: TileShape) -> list[Stmt]:
         """Asks for the output's lines: a tile's stores, all at once, would wait for memory."""
@@ -71,7 +117,7 @@ class OuterProductNest(TaskNest):
         spans += [Span.whole(d.at, d.extent, u) for d, u in zip(rest, unrolls[1:], strict=True)]
         return spans
 
-    def _position(self, tile: Tile, row: int, vector: int) -> Place:
+    def _position(self, tile: Tile, row: IntLike, vector: int) -> Place:
         column = tile.column + vector * self.b.lanes
         return tile.task.place | {self.g.rows.at: tile.row + row, self.g.columns.at: column}
 
@@ -80,25 +126,24 @@ class OuterProductNest(TaskNest):
         mask = shape.mask(vector)
         return Load(self.g.output.buffer, address, self.b.lanes, self.g.step(), mask)
 
-    def _finished(self, sums: Expr, tile: Tile, shape: TileShape, row: int, vector: int) -> Expr:
+    def _finished(
+        self, sums: Expr, tile: Tile, shape: TileShape, row: IntLike, vector: int
+    ) -> Expr:
         value = vectorize(self.g.epilogue, self.g.columns.at, self.b.lanes, shape.mask(vector))
         return replace_sums(value.sub(self._position(tile, row, vector)), self.g, sums)
 
     def _stores(
         self, tile: Tile, shape: TileShape, value: Callable[[int, int], Expr]
     ) -> list[Stmt]:
-        buffer, step = self.g.output.buffer, self.g.step()
         return [
-            Store(
-                buffer,
-                self.g.address.sub(self._position(tile, i, v)),
-                value(i, v),
-                step,
-                shape.mask(v),
-            )
+            self._store(tile, shape, i, v, value(i, v))
             for i in range(shape.rows)
             for v in range(shape.vectors)
         ]
+
+    def _store(self, tile: Tile, shape: TileShape, row: IntLike, vector: int, value: Expr) -> Stmt:
+        address = self.g.address.sub(self._position(tile, row, vector))
+        return Store(self.g.output.buffer, address, value, self.g.step(), shape.mask(vector))
 
 
 def _compare(op: str, left: Int, right: int) -> Expr:

@@ -209,7 +209,7 @@ class Packer:
                 low, high = rows[i & ~distance], rows[i | distance]
                 local = self.names.local("t", self.buffer.dtype, self.lanes)
                 value = (
-                    low if low is high else Shuffle(low, high, _exchange(i, distance, self.lanes))
+                    low if low is high else Shuffle(low, high, exchange(i, distance, self.lanes))
                 )
                 statements.append(Declare(local, value))
                 fresh.append(local)
@@ -274,7 +274,7 @@ def _shared_out(loops: list[Stmt], parallel: bool) -> list[Stmt]:
     return [replace(s, parallel=True) if isinstance(s, For) else s for s in loops]
 
 
-def _exchange(row: int, distance: int, lanes: int) -> tuple[int, ...]:
+def exchange(row: int, distance: int, lanes: int) -> tuple[int, ...]:
     """One stage of a transposition: lanes of rows r and r + distance swapped crosswise in pairs."""
     if row & distance:
         return tuple(lane + lanes if lane & distance else lane + distance for lane in range(lanes))

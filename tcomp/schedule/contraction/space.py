@@ -17,12 +17,16 @@ from tcomp.schedule.contraction.blocking import (
     Blocking,
     can_dot,
     can_prefetch,
+    choose,
     inner_unit,
 )
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.group import from_trace, survey_dense, to_trace
 from tcomp.schedule.contraction.match import match
 from tcomp.schedule.contraction.tasks import RowPanels
+from tcomp.schedule.contraction.window import decisions
+from tcomp.schedule.contraction.window.decisions import WindowBlocking
+from tcomp.schedule.contraction.window.frame import Frame, frames
 from tcomp.schedule.trace import Trace
 from tcomp.target import Target
 
@@ -43,14 +47,14 @@ class ContractionSpace:
 
     def sample(self, rng: random.Random) -> Trace:
         """The end of a random walk from the analytical schedule."""
-        geometry, here = self._geometry(), from_trace(self.first)
+        ways, here = self._ways(), from_trace(self.first)
         for _ in range(rng.randint(1, _WALK)):
-            here = rng.choice(list(around(geometry, here, self.threads)) or [here])
+            here = rng.choice(list(ways.around(here, self.threads)) or [here])
         return to_trace(here)
 
     def neighbours(self, trace: Trace) -> Iterator[Trace]:
         """Legal schedules one decision away, in a fixed order."""
-        return map(to_trace, around(self._geometry(), from_trace(trace), self.threads))
+        return map(to_trace, self._ways().around(from_trace(trace), self.threads))
 
     def allows(self, trace: Trace) -> bool:
         """Whether every decision is there and legal."""
@@ -58,12 +62,49 @@ class ContractionSpace:
             blocking = from_trace(trace)
         except KeyError:
             return False
-        return trace.kind == self.first.kind and is_legal(self._geometry(), blocking)
+        return trace.kind == self.first.kind and self._ways().allows(blocking)
 
-    def _geometry(self) -> Geometry:
+    def _ways(self) -> Ways:
         contraction = match(self.group.members[0])
         assert contraction is not None  # `first` is a contraction's trace
-        return survey_dense(contraction, self.target)
+        geometry = survey_dense(contraction, self.target, self.group.constants)
+        return Ways(geometry, frames(contraction, geometry.scope))
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """A contraction without a window, and the frames in which it has one."""
+
+    geometry: Geometry
+    frames: list[Frame]
+
+    def around(
+        self, here: Blocking | WindowBlocking, threads: int
+    ) -> Iterator[Blocking | WindowBlocking]:
+        """Legal decisions one step away; the best of each other form is one of them."""
+        seen = {here}
+        for choice in self._moves(here, threads):
+            if choice not in seen:
+                seen.add(choice)
+                yield choice
+
+    def _moves(
+        self, here: Blocking | WindowBlocking, threads: int
+    ) -> Iterator[Blocking | WindowBlocking]:
+        if isinstance(here, WindowBlocking):
+            yield choose(self.geometry, threads)
+            yield from decisions.around(self.frames, here, threads)
+            return
+        yield from around(self.geometry, here, threads)
+        for _, window in decisions.candidates(self.frames, threads):
+            yield window
+
+    def allows(self, here: Blocking | WindowBlocking) -> bool:
+        """Whether it is legal."""
+        if not isinstance(here, WindowBlocking):
+            return is_legal(self.geometry, here)
+        known = 0 <= here.frame < len(self.frames)
+        return known and decisions.is_legal(self.frames[here.frame], here)
 
 
 def around(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
@@ -79,7 +120,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
     """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
     if b.left not in (DIRECT, PRIVATE) or b.right not in (DIRECT, PRIVATE, SHARED):
         return False
-    if b.parallel not in (0, 1) or b.unroll not in _UNROLLS:
+    if b.parallel not in (0, 1) or b.staged not in (0, 1) or b.unroll not in _UNROLLS:
         return False
     if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
@@ -101,14 +142,14 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         and _divides_columns(g, b)
         and _divides_inner(g, b)
         and _fits_l2(g, b, panels)
-        and (b.left == PRIVATE or g.left.is_affine_along(g.rows))
     )
 
 
 def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
     return (
         can_dot(g)
-        and (b.left, b.right, b.depth, b.prefetch) == (DIRECT, DIRECT, g.inner, 0)
+        and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
+        and not b.staged
         and b.tile_rows * (b.tile_vectors + 1) + 1 <= g.scope.target.vector_registers
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
     )
@@ -175,6 +216,7 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         yield replace(here, depth=depth)
     for prefetch in (0, 1, *_scaled(here.prefetch or 16)):
         yield replace(here, prefetch=prefetch)
+    yield replace(here, staged=1 - here.staged)
     for left in (DIRECT, PRIVATE):
         yield replace(here, left=left)
     for right in (DIRECT, PRIVATE, SHARED):

@@ -154,14 +154,24 @@ class Accumulators:
         return statements
 
     def _step(self, operands: Operands, at: Position, fused: bool) -> list[Stmt]:
+        return self.add_product(operands.left, operands.right, at, fused)
+
+    def add_product(
+        self,
+        left: Callable[[int, Position], Expr],
+        right: Callable[[int, Position], Expr],
+        at: Position,
+        fused: bool,
+    ) -> list[Stmt]:
+        """Adds the product at one position of inner."""
         shape, statements = self.shape, list[Stmt]()
         columns: list[Local] = []
         for v in range(shape.vectors):
             columns.append(self._names.local("b", self.dtype, shape.lanes))
-            statements.append(Declare(columns[v], operands.right(v, at)))
+            statements.append(Declare(columns[v], right(v, at)))
         for i, row in enumerate(self.locals):
             factor = self._names.local("a", self.dtype, shape.lanes)
-            statements.append(Declare(factor, Broadcast(operands.left(i, at), shape.lanes)))
+            statements.append(Declare(factor, Broadcast(left(i, at), shape.lanes)))
             for v, local in enumerate(row):
                 statements.append(Assign(local, multiply_add(factor, columns[v], local, fused)))
         return statements

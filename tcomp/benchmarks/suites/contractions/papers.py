@@ -24,6 +24,6 @@ WORKLOADS = (
     _tccg("abcd-ea-ebcd", a=48, b=48, c=40, d=40, e=48),
     _tccg("abcd-aebf-dfce", a=32, b=32, c=32, d=32, e=24, f=32),
     _tccg("abcd-aebf-fdec", a=32, b=32, c=32, d=32, e=24, f=32),
-    _tccg("abcdef-dega-gfbc", a=24, b=16, c=16, d=24, e=16, f=16, g=24),
-    _tccg("abcdef-gdab-efgc", a=24, b=16, c=16, d=24, e=16, f=16, g=24),
+    _tccg("abcdef-dega-gfbc", a=16, b=12, c=12, d=16, e=12, f=12, g=24),
+    _tccg("abcdef-gdab-efgc", a=16, b=12, c=12, d=16, e=12, f=12, g=24),
 )

@@ -1,0 +1,1 @@
+"""Contractions whose one side is read through a window: convolutions without a matrix of patches."""
