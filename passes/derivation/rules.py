@@ -114,7 +114,6 @@ RULES: tuple[Rule, ...] = (
         reassociates=False,
     ),
     *ALGEBRA_RULES,
-    *INDEX_RULES,
     *(
         Rule(
             f"Winograd F({m}, 3)",
@@ -126,4 +125,5 @@ RULES: tuple[Rule, ...] = (
         )
         for m, points in ((2, (0, 1, -1)), (4, (0, *EIGHTHS)))
     ),
+    *INDEX_RULES,
 )

@@ -10,6 +10,7 @@ import pytest
 import tcomp
 from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Program
+from tcomp.passes import split_constants
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.rules import EIGHTHS
 from tcomp.passes.derivation.toom_cook import toom_cook
@@ -81,3 +82,17 @@ def test_matrices_are_exact(outputs: int, taps: int) -> None:
 def test_what_is_no_such_convolution_stays(text: str) -> None:
     source = normal_form(conv(text, (4, 11), (5, 4, 3), (5, 11)))
     assert not [p for lemma in LEMMAS.values() for p in lemma(source)]
+
+
+@pytest.mark.parametrize("accuracy", ["standard", "fast"])
+def test_filters_are_transformed_once(accuracy: str) -> None:
+    source = (
+        "def f(X: f32[16, 32, 32], K: f32[16, 16, 3, 3]) -> Y: f32[16, 32, 32]:\n"
+        "    Y[o, y, x] = sum[c, r, s]((X[c, y + r - 1, x + s - 1] else 0) * K[o, c, r, s])\n"
+    )
+    ((_, derived),) = LEMMAS["F(2, 3)" if accuracy == "standard" else "F(4, 3)"](
+        normal_form(tcomp.compile(source).stages().program)
+    )
+    once, called = split_constants(normal_form(derived), {"K"})
+    assert once is not None
+    assert [t.name for t in called.inputs] == ["X", "Y_taps"]
