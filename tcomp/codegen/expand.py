@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from tcomp.codegen.dots import without_dots
 from tcomp.codegen.half import converts_halves, without_halves
 from tcomp.codegen.math import expand
 from tcomp.codegen.math.expand import Accuracy
@@ -25,7 +26,7 @@ def prepare(expr: Expr, target: Target, accuracy: Accuracy = "standard") -> Expr
     """The expression in operations that the emitter prints itself."""
     if not any(map(_is_rewritten, postorder(expr))):
         return expr
-    primitive = expand(rewrite(expr, _simplify), accuracy)
+    primitive = expand(rewrite(without_dots(expr, target), _simplify), accuracy)
     primitive = without_ldexp(primitive, partial(has_scalef, target))
     primitive = primitive if target.has_fma else without_fma(primitive)
     return primitive if converts_halves(target) else without_halves(primitive)

@@ -27,13 +27,13 @@ def emit_load(emitter: FunctionEmitter, node: Load) -> Ssa:
         raw = _scalar(emitter, node, mask)
     elif node.stride == 0:
         raw = _repeated(emitter, node, mask)
-    elif node.stride == 1:
+    elif node.stride == node.group:
         raw = _contiguous(emitter, node, mask)
     elif mask is None:
         raw = _strided(emitter, node)
     else:
         lane_offsets = Ssa(literals([node.stride * k for k in range(node.lanes)], i64), _i64s(node))
-        raw = _gathered(emitter, node.buffer, node.index, lane_offsets, node.lanes, mask)
+        raw = _gathered(emitter, node.buffer, node.index, lane_offsets, node.lanes, mask, node.word)
     return _from_memory(emitter, raw, node.dtype, node.lanes)
 
 
@@ -104,12 +104,19 @@ def _contiguous(emitter: FunctionEmitter, node: Load, mask: Expr | None) -> Ssa:
 
 
 def _scalar(emitter: FunctionEmitter, node: Load, mask: Expr | None) -> Ssa:
-    return _one(emitter, node.buffer, emitter.pointer(node.buffer, node.index), mask)
+    place = emitter.pointer(node.buffer, node.index)
+    return _one(emitter, node.buffer, place, mask, node.word)
 
 
-def _one(emitter: FunctionEmitter, buffer: Buffer, pointer: Ssa, mask: Expr | None) -> Ssa:
+def _one(
+    emitter: FunctionEmitter,
+    buffer: Buffer,
+    pointer: Ssa,
+    mask: Expr | None,
+    word: DType | None = None,
+) -> Ssa:
     """One element; where the mask is false a constant zero is read instead, without a branch."""
-    type_ = memory(buffer.dtype)
+    type_ = memory(word or buffer.dtype)
     if mask is not None:
         bit = emitter.value(mask)
         zero = emitter.zero()
@@ -124,19 +131,20 @@ def _repeated(emitter: FunctionEmitter, node: Load, mask: Expr | None) -> Ssa:
     if mask is None:
         return emitter.splat(_scalar(emitter, node, None), node.lanes)
     offsets = Ssa("zeroinitializer", _i64s(node))
-    return _gathered(emitter, node.buffer, node.index, offsets, node.lanes, mask)
+    return _gathered(emitter, node.buffer, node.index, offsets, node.lanes, mask, node.word)
 
 
 def _strided(emitter: FunctionEmitter, node: Load) -> Ssa:
-    if node.stride == -1:
+    if node.stride == -1 and node.word is None:
         first = node.index - (node.lanes - 1)
         forward = _contiguous(emitter, Load(node.buffer, first, node.lanes), None)
         return emitter.shuffle(forward, forward, list(range(node.lanes))[::-1])
-    if 1 < node.stride <= _SHUFFLED_STRIDE and node.lanes >= 4:
+    if 1 < node.stride <= _SHUFFLED_STRIDE and node.lanes >= 4 and node.word is None:
         return _interleaved(emitter, node)
     picked = Ssa("poison", memory(node.dtype, node.lanes))
     for lane in range(node.lanes):
-        element = _scalar(emitter, Load(node.buffer, node.index + lane * node.stride), None)
+        place = node.index + lane * node.stride
+        element = _scalar(emitter, Load(node.buffer, place, word=node.word), None)
         picked = emitter.insert(picked, element, lane)
     return picked
 
@@ -172,10 +180,11 @@ def _gathered(
     offsets: Ssa,
     lanes: int,
     mask: Expr | None,
+    word: DType | None = None,
 ) -> Ssa:
     """Elements base + offset of each lane, zero where masked off."""
     start = emitter.pointer(buffer, base)
-    element, type_ = memory(buffer.dtype), memory(buffer.dtype, lanes)
+    element, type_ = memory(buffer.dtype), memory(word or buffer.dtype, lanes)
     pointers = vector("ptr", lanes)
     text = f"getelementptr {element}, {start.typed}, {offsets.typed}"
     places = emitter.builder.pure(text, pointers, [start, offsets], "p")

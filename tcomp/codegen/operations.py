@@ -11,12 +11,14 @@ from typing import TypeAlias
 import numpy as np
 
 from tcomp.codegen.conversions import bitcast, cast
+from tcomp.codegen.dots import emit_dot
 from tcomp.codegen.scalef import emit_scalef
 from tcomp.codegen.ssa import FunctionBuilder, Ssa
 from tcomp.codegen.types import literal, register
 from tcomp.diagnostics import InternalError
 from tcomp.ir.dtypes import DType, f32, f64, u32, u64
 from tcomp.ir.loop.nodes import Const, Op
+from tcomp.ops.dots import DOTS
 from tcomp.target import Target
 
 Instruction: TypeAlias = Callable[[FunctionBuilder, Op, list[Ssa]], Ssa]
@@ -60,6 +62,8 @@ def emit_operation(builder: FunctionBuilder, target: Target, node: Op, args: lis
             return builder.call("llvm.fma", type_, args)
         case "ldexp":
             return emit_scalef(builder, node.dtype, node.lanes, args)
+    if node.op in DOTS:
+        return emit_dot(builder, target, node, args)
     if node.op in _FLOAT_COMPARE:
         return _compare(builder, node.op, operand, type_, args)
     if node.dtype.is_float:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from tcomp.ir.dtypes import COMPUTE, DType, boolean
+from tcomp.ir.dtypes import COMPUTE, DType, boolean, i32
+from tcomp.ops import dots
 from tcomp.ops import meaning as m
 
 Meaning: TypeAlias = Callable[..., Any]
@@ -29,6 +30,7 @@ class TypeRule(Enum):
     SELECT = "bool, S, S -> S for any type S"
     BITS = "I, I -> I for compute integers"
     CONVERSION = "any -> any"
+    WORDS = "S, i32, i32 -> S for i32 and f32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def _table(*rows: ScalarOp) -> dict[str, ScalarOp]:
 
 _A, _F, _C, _L = TypeRule.ARITHMETIC, TypeRule.FLOATING, TypeRule.COMPARISON, TypeRule.LOGICAL
 _T, _S, _B, _X = TypeRule.TEST, TypeRule.SELECT, TypeRule.BITS, TypeRule.CONVERSION
+_W = TypeRule.WORDS
 
 OPS: dict[str, ScalarOp] = _table(
     ScalarOp("add", 2, _A, m.add, 1, "+", commutative=True, associative=True),
@@ -128,6 +131,10 @@ OPS: dict[str, ScalarOp] = _table(
     ScalarOp("bit_xor", 2, _B, m.bit_xor, 1, commutative=True, associative=True, public=False),
     ScalarOp("shift_left", 2, _B, m.shift_left, 1, public=False),
     ScalarOp("shift_right", 2, _B, m.shift_right, 1, public=False),  # arithmetic if signed
+    ScalarOp("dot_u8_i8", 3, _W, dots.dot_u8_i8, 1, public=False),
+    ScalarOp("dot_i8_i8", 3, _W, dots.dot_i8_i8, 1, public=False),
+    ScalarOp("dot_i16_i16", 3, _W, dots.dot_i16_i16, 1, public=False),
+    ScalarOp("dot_bf16_bf16", 3, _W, dots.dot_bf16, 1, public=False),
 )
 
 
@@ -147,6 +154,10 @@ def result_type(op: str, args: tuple[DType, ...], conversion: DType | None = Non
     if row.rule is TypeRule.SELECT:
         _require(op, args[0].is_bool and args[1] is args[2], args, row.rule)
         return args[1]
+    if row.rule is TypeRule.WORDS:
+        sums = dots.DOTS[op].sums
+        _require(op, args == (sums, i32, i32), args, row.rule)
+        return sums
     _require(op, len(set(args)) == 1 and _fits(row.rule, args[0]), args, row.rule)
     return boolean if row.rule in (TypeRule.COMPARISON, TypeRule.TEST) else args[0]
 

@@ -34,7 +34,8 @@ def transpose_squares(block: Sequence[Stmt]) -> tuple[Stmt, ...]:
 
 
 def _crosses(load: Load) -> bool:
-    return load.lanes > 1 and load.mask is None and abs(load.stride) >= LEAST_STRIDE
+    plain = load.lanes > 1 and load.mask is None and load.word is None
+    return plain and abs(load.stride) >= LEAST_STRIDE
 
 
 def _squares(loads: dict[Int, Load]) -> list[list[Load]]:

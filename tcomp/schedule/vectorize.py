@@ -35,6 +35,7 @@ from tcomp.ir.loop.nodes import (
     postorder,
 )
 from tcomp.schedule.conditions import conjunction
+from tcomp.schedule.words import word_of
 
 _INTEGER_OPS = {FloorDiv: "floordiv", Mod: "mod", Min: "minimum"}
 
@@ -174,7 +175,7 @@ class Vectorizer:
                 if all(v is a for v, a in zip(values, args, strict=True)):
                     return node
                 return Op(op, tuple(map(self.spread, values)), dtype)
-            case Load(_, index, _, _, mask):
+            case Load(_, index, _, _, mask, _):
                 return self._load(node, index, None if mask is None else self._done[mask])
             case Horizontal() | Broadcast() | Shuffle() if not self._any_changed(node.children()):
                 return node
@@ -201,11 +202,19 @@ class Vectorizer:
         step = None if self._values_change(index) else index.coefficient(self.var)
         if step is None:
             fixed, offset = self._split(index)
+            if load.word is not None:
+                return self._gathered_words(load, fixed, offset, mask)
             return Gather(buffer, fixed, offset, mask)
-        if step == -1 and mask is None:
+        if step == -1 and mask is None and load.word is None:
             ahead = Load(buffer, index - (self.lanes - 1), self.lanes)
             return Shuffle(ahead, ahead, tuple(reversed(range(self.lanes))))
-        return Load(buffer, index, self.lanes, step, mask)
+        return Load(buffer, index, self.lanes, step, mask, load.word)
+
+    def _gathered_words(self, load: Load, fixed: Int, offset: Expr, mask: Expr | None) -> Expr:
+        """Words at uneven places, element by element."""
+        assert load.word is not None
+        parts = [Gather(load.buffer, fixed + k, offset, mask) for k in range(load.group)]
+        return word_of(parts, load.word)
 
     def _masked(self, mask: Expr | None) -> Expr | None:
         return conjunction(mask, self.mask)

@@ -81,6 +81,7 @@ def blocking(source: Program, **changes: int) -> Trace:
     values = {
         "form": OUTER, "lanes": 4, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
         "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1, "prefetch": 0, "staged": 0,
+        "words": 0,
     } | changes  # fmt: skip
     values["depth"] = min(values["depth"], inner)
     return trace(KIND, ((f.name, values[f.name]) for f in fields(Blocking)))

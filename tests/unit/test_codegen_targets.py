@@ -31,6 +31,7 @@ from tcomp.ir.loop.nodes import (
     postorder,
 )
 from tcomp.ops import OPS, TypeRule
+from tcomp.ops.dots import DOTS
 from tests.elf import undefined_symbols
 
 LANES = 4
@@ -53,6 +54,8 @@ def operands(row):
             return [((t,), boolean) for t in (f32, f64)]
         case TypeRule.CONVERSION:
             return []
+        case TypeRule.WORDS:
+            return [((DOTS[row.name].sums, i32, i32), DOTS[row.name].sums)]
     return [((t,) * row.arity, t) for t in COMPUTE]
 
 

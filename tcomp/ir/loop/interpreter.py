@@ -233,11 +233,14 @@ class _Machine:
 
     def load(self, node: Load, values: Values) -> Array:
         first = self.integer(node.index, values)
-        if node.mask is None and node.stride > 0:
+        if node.mask is None and node.stride > 0 and node.word is None:
             lanes = self._slice(node.buffer, first, node.stride, node.lanes, "load from")
             return self.memory[node.buffer][lanes].copy()
         index = first + node.stride * np.arange(node.lanes)
-        return self._read(node.buffer, index, node.mask, values)
+        if node.word is None:
+            return self._read(node.buffer, index, node.mask, values)
+        parts = [self._read(node.buffer, index + k, node.mask, values) for k in range(node.group)]
+        return np.stack(parts, axis=-1).view(node.word.numpy).reshape(node.lanes)
 
     def gather(self, node: Gather, values: Values) -> Array:
         index = self.integer(node.base, values) + values[node.index].astype(np.int64)

@@ -159,6 +159,9 @@ class Load(Expr):
 
     Where `mask` (bool, `lanes` lanes) is false memory is not touched and the lane is zero.
     The caller casts narrow types to their compute type with `cast`.
+
+    With a `word` each lane is a number of that type, made of the consecutive narrower elements that start
+    at its place, the first one in its low bits; `stride` still counts elements.
     """
 
     buffer: Buffer
@@ -166,19 +169,26 @@ class Load(Expr):
     lanes: int = 1
     stride: int = 1
     mask: Expr | None = None
+    word: DType | None = None
 
     __reduce__ = reduce_interned
 
     @property
     def dtype(self) -> DType:  # type: ignore[override]
-        return self.buffer.dtype
+        return self.word or self.buffer.dtype
+
+    @property
+    def group(self) -> int:
+        """Elements in each lane."""
+        return 1 if self.word is None else self.word.bits // self.buffer.dtype.bits
 
     def children(self) -> tuple[Expr, ...]:
         return (*_address_children(self.index), *_optional(self.mask))
 
     def rebuild(self, children: tuple[Expr, ...]) -> Expr:
         index, mask = _split_optional(self.mask, children)
-        return Load(self.buffer, _address_rebuild(self.index, index), self.lanes, self.stride, mask)
+        address = _address_rebuild(self.index, index)
+        return Load(self.buffer, address, self.lanes, self.stride, mask, self.word)
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -412,8 +422,8 @@ def substitute(expr: Expr, mapping: Substitution) -> Expr:
         match node:
             case IntValue(base, dtype, lanes, stride):
                 return IntValue(base.sub(mapping), dtype, lanes, stride)
-            case Load(buffer, index, lanes, stride, mask):
-                return Load(buffer, index.sub(mapping), lanes, stride, mask)
+            case Load(buffer, index, lanes, stride, mask, word):
+                return Load(buffer, index.sub(mapping), lanes, stride, mask, word)
             case Gather(buffer, base, index, mask):
                 return Gather(buffer, base.sub(mapping), index, mask)
         return None

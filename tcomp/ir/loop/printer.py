@@ -155,9 +155,10 @@ def _node(node: Expr, texts: dict[Expr, str]) -> str:
             return f"{dtype}({_range(base, lanes, stride)})"
         case Local(name):
             return name
-        case Load(buffer, index, lanes, stride, mask):
+        case Load(buffer, index, lanes, stride, mask, word):
             guard = "" if mask is None else f" where {texts[mask]}"
-            return f"{buffer.name}[{_range(index, lanes, stride)}{guard}]"
+            kind = "" if word is None else f" as {word}"
+            return f"{buffer.name}[{_range(index, lanes, stride)}{kind}{guard}]"
         case Gather(buffer, base, index, mask):
             guard = "" if mask is None else f" where {texts[mask]}"
             return f"{buffer.name}[{base} + {texts[index]}{guard}]"

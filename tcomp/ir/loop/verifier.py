@@ -201,8 +201,12 @@ class _Verifier:
         match node:
             case Op():
                 self._operation(node, where)
-            case Load(_, _, lanes, _, mask) if mask is not None:
-                self._is_mask(mask, lanes, where)
+            case Load(buffer, _, lanes, _, mask, word):
+                if mask is not None:
+                    self._is_mask(mask, lanes, where)
+                narrow = buffer.dtype.bits
+                whole = word is None or (narrow < word.bits and word.bits % narrow == 0)
+                _require(whole, f"{where}: no {word} is made of {buffer.dtype}")
             case Gather(_, _, index, mask):
                 _require(index.dtype in (i32, i64), f"{where}: gather by {index.dtype}")
                 if mask is not None:

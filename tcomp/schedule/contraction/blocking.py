@@ -45,6 +45,8 @@ class Blocking:
     `task_columns` is a whole number of runs and divides the columns. With `prefetch` tiles ask for memory
     before they need it: of a direct right so many inner positions ahead, of a shared one the next panel.
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
+    `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
+    counts words.
     """
 
     form: int
@@ -60,13 +62,14 @@ class Blocking:
     parallel: int
     prefetch: int
     staged: int
+    words: int = 0
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
     """The analytical choice."""
     if prefers_dots(g):
         return _choose_dots(g, threads)
-    registers = g.scope.target.vector_registers
+    registers = g.scope.target.vector_registers - g.spare_registers
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
     rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
     panels = RowPanels.of(g.rows.extent, rows)

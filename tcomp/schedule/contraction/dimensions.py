@@ -78,15 +78,16 @@ class Scope:
 
 
 def strides(expr: Expr, counter: LoopVar) -> set[int] | None:
-    """The strides of the expression's loads along a counter; None where some address is not affine."""
+    """The strides of the expression's loads along a counter, those of words in words (rounded up); None
+    where some address is not affine."""
     found: set[int] = set()
     for node in postorder(expr):
         match node:
-            case Load(_, index, _, _, _):
+            case Load(_, index, _, _, _, _):
                 step = index.coefficient(counter)
                 if step is None:
                     return None
-                found.add(step)
+                found.add(-(-step // node.group))
             case IntValue(base, _, _, _) | Gather(_, base, _, _):
                 if base.coefficient(counter) is None:
                     return None

@@ -98,6 +98,11 @@ class Geometry:
         return self.contraction.total.dtype
 
     @property
+    def spare_registers(self) -> int:
+        """Vector registers that a tile needs beside its sums, a row of right and one of left."""
+        return 0
+
+    @property
     def lanes(self) -> int:
         """Elements of the longest vector."""
         return self.scope.target.lanes(self.dtype.bits)

@@ -28,8 +28,8 @@ def interior(expr: Expr, counter: LoopVar) -> Interior | None:
 
     def unguarded(node: Expr) -> Expr | None:
         match node:
-            case Load(buffer, index, lanes, stride, mask) if mask is not None:
-                return Load(buffer, index, lanes, stride)
+            case Load(buffer, index, lanes, stride, mask, word) if mask is not None:
+                return Load(buffer, index, lanes, stride, None, word)
             case Op("where", (condition, then, _), _) if condition in guards:
                 return then
         return None

@@ -59,7 +59,7 @@ def left_operand(g: Geometry, b: Blocking, panels: RowPanels, inner: list[Dimens
         extent = b.task_panels * panels.tallest * b.depth
         buffer = _private(g, "left", extent)
         return PanelLeft(g, b, panels, inner, buffer)
-    pitch = line_pitch(b.depth, g.dtype.bytes)
+    pitch = line_pitch(b.depth, g.left.value.dtype.bytes)
     rows = b.task_panels * panels.tallest
     return RowLeft(g, b, panels, inner, _private(g, "left", rows * pitch), pitch)
 
@@ -73,12 +73,12 @@ def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
         panels = ceil(g.columns.extent / width)
         extent = g.spread.extent * panels * g.inner * width
         name = g.scope.names.fresh("right")
-        buffer = Buffer(name, g.dtype, extent, Space.WORKSPACE)
+        buffer = Buffer(name, g.right.value.dtype, extent, Space.WORKSPACE)
         return SharedRight(g, b, inner, buffer, width)
     if g.right.is_affine_along(g.columns):
         extent = ceil(b.task_columns / width) * width * b.depth
         return PanelRight(g, b, inner, _private(g, "right", extent), width)
-    pitch = line_pitch(b.task_columns + b.lanes, g.dtype.bytes)
+    pitch = line_pitch(b.task_columns + b.lanes, g.right.value.dtype.bytes)
     return LineRight(g, b, inner, _private(g, "right", b.depth * pitch), pitch, width)
 
 
@@ -89,7 +89,8 @@ def line_pitch(extent: int, size: int) -> int:
 
 
 def _private(g: Geometry, stem: str, extent: int) -> Buffer:
-    return Buffer(g.scope.names.fresh(stem), g.dtype, extent, Space.PRIVATE)
+    side = g.left if stem == "left" else g.right
+    return Buffer(g.scope.names.fresh(stem), side.value.dtype, extent, Space.PRIVATE)
 
 
 # -- left --------------------------------------------------------------------------------------------

@@ -41,9 +41,13 @@ class OuterProductNest(TaskNest):
         extent = self.panels.tallest * self.width
         self.staged = Buffer(self.names.fresh("sums"), geometry.dtype, extent, Space.PRIVATE)
 
+    def accumulators(self, shape: TileShape) -> Accumulators:
+        """The sums of a tile, and how products are added to them."""
+        return Accumulators(shape, self.g.dtype, self.names)
+
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
         shape = TileShape.of(rows, columns, self.b.lanes)
-        sums = Accumulators(shape, self.g.dtype, self.names)
+        sums = self.accumulators(shape)
         operands = Operands(
             left=lambda i, k: self.left.element(tile, i, k),
             right=lambda v, k: self.right.vector(tile, v, shape, k),

@@ -21,8 +21,14 @@ from tcomp.schedule.contraction.blocking import (
     inner_unit,
 )
 from tcomp.schedule.contraction.geometry import Geometry
-from tcomp.schedule.contraction.group import from_trace, survey_dense, to_trace
-from tcomp.schedule.contraction.match import match
+from tcomp.schedule.contraction.group import (
+    choose_in_words,
+    from_trace,
+    numbers_of_words,
+    survey_dense,
+    to_trace,
+)
+from tcomp.schedule.contraction.match import Contraction, match
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.contraction.window import decisions
 from tcomp.schedule.contraction.window.decisions import WindowBlocking
@@ -47,14 +53,14 @@ class ContractionSpace:
 
     def sample(self, rng: random.Random) -> Trace:
         """The end of a random walk from the analytical schedule."""
-        ways, here = self._ways(), from_trace(self.first)
+        here = from_trace(self.first)
         for _ in range(rng.randint(1, _WALK)):
-            here = rng.choice(list(ways.around(here, self.threads)) or [here])
+            here = rng.choice(list(self._around(here)) or [here])
         return to_trace(here)
 
     def neighbours(self, trace: Trace) -> Iterator[Trace]:
         """Legal schedules one decision away, in a fixed order."""
-        return map(to_trace, self._ways().around(from_trace(trace), self.threads))
+        return map(to_trace, self._around(from_trace(trace)))
 
     def allows(self, trace: Trace) -> bool:
         """Whether every decision is there and legal."""
@@ -62,13 +68,33 @@ class ContractionSpace:
             blocking = from_trace(trace)
         except KeyError:
             return False
-        return trace.kind == self.first.kind and self._ways().allows(blocking)
+        known = words_of(blocking) in numbers_of_words(self._contraction(), self.target)
+        return trace.kind == self.first.kind and known and self._ways(blocking).allows(blocking)
 
-    def _ways(self) -> Ways:
+    def _around(self, here: Blocking | WindowBlocking) -> Iterator[Blocking | WindowBlocking]:
+        """Decisions one step away; each other form of words is where its own analytical choice is."""
+        yield from self._ways(here).around(here, self.threads)
+        contraction = self._contraction()
+        for number in numbers_of_words(contraction, self.target):
+            if number != words_of(here):
+                constants = self.group.constants
+                yield choose_in_words(contraction, self.target, self.threads, number, constants)
+
+    def _contraction(self) -> Contraction:
         contraction = match(self.group.members[0])
         assert contraction is not None  # `first` is a contraction's trace
-        geometry = survey_dense(contraction, self.target, self.group.constants)
-        return Ways(geometry, frames(contraction, geometry.scope))
+        return contraction
+
+    def _ways(self, here: Blocking | WindowBlocking) -> Ways:
+        contraction, constants = self._contraction(), self.group.constants
+        geometry = survey_dense(contraction, self.target, constants, words_of(here))
+        plain = words_of(here) == 0
+        return Ways(geometry, frames(contraction, geometry.scope) if plain else [])
+
+
+def words_of(here: Blocking | WindowBlocking) -> int:
+    """The number of the form of words; windows multiply elements."""
+    return here.words if isinstance(here, Blocking) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +176,8 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
         can_dot(g)
         and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
         and not b.staged
-        and b.tile_rows * (b.tile_vectors + 1) + 1 <= g.scope.target.vector_registers
+        and b.tile_rows * (b.tile_vectors + 1) + 1
+        <= g.scope.target.vector_registers - g.spare_registers
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
     )
 
@@ -158,7 +185,7 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
 def _fits_registers(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
     needed = panels.tallest * b.tile_vectors + b.tile_vectors + 1
     return (
-        needed <= g.scope.target.vector_registers
+        needed <= g.scope.target.vector_registers - g.spare_registers
         and (b.tile_vectors - 1) * b.lanes < g.columns.extent
     )
 
@@ -230,7 +257,7 @@ def lengths(g: Geometry) -> tuple[int, ...]:
 
 def tiles(g: Geometry) -> Iterator[tuple[int, int]]:
     """Register tiles worth trying: the tallest of each width, and somewhat lower ones."""
-    registers = g.scope.target.vector_registers
+    registers = g.scope.target.vector_registers - g.spare_registers
     for vectors in range(1, 6):
         tallest = min((registers - vectors - 1) // vectors, g.rows.extent)
         for rows in dict.fromkeys(

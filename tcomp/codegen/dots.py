@@ -1,0 +1,83 @@
+"""Dot products inside words: an instruction where the processor has one, else shifts and products."""
+
+from __future__ import annotations
+
+from tcomp.codegen.conversions import bitcast
+from tcomp.codegen.ssa import FunctionBuilder, Ssa
+from tcomp.codegen.types import vector
+from tcomp.ir.dtypes import DType, f32, i32, u32
+from tcomp.ir.loop.nodes import Const, Expr, Op, rewrite
+from tcomp.ops.dots import DOTS, DotInstruction, instruction
+from tcomp.target import Target
+
+_OPERAND = {
+    "pmadd": "i16",
+    "dpbf16ps": "bfloat",
+    "neon": "i8",
+}  # element types that LLVM wants to see
+
+
+def without_dots(expr: Expr, target: Target) -> Expr:
+    """Dots that the target has no instruction for, in elementary operations."""
+
+    def rule(node: Expr) -> Expr | None:
+        if not isinstance(node, Op) or node.op not in DOTS:
+            return None
+        if instruction(node.op, node.lanes, target.has) is not None:
+            return None
+        return _spelled_out(node)
+
+    return rewrite(expr, rule)
+
+
+def emit_dot(builder: FunctionBuilder, target: Target, node: Op, args: list[Ssa]) -> Ssa:
+    """A dot whose instruction the target has."""
+    row = instruction(node.op, node.lanes, target.has)
+    assert row is not None  # `without_dots` has taken the others away
+    sums, *words = args
+    operands = [_as_elements(builder, row, word) for word in words]
+    if row.accumulates:
+        return builder.call_exact(row.intrinsic, sums.type, [sums, *operands])
+    product = builder.call_exact(row.intrinsic, sums.type, operands)
+    return builder.pure(f"add {sums.typed}, {product}", sums.type, [sums, product])
+
+
+def _as_elements(builder: FunctionBuilder, row: DotInstruction, word: Ssa) -> Ssa:
+    for part, element in _OPERAND.items():
+        if part in row.intrinsic:
+            bits = {"i8": 8, "i16": 16, "bfloat": 16}[element]
+            return bitcast(builder, word, vector(element, row.lanes * 32 // bits))
+    return word
+
+
+def _spelled_out(node: Op) -> Expr:
+    dot = DOTS[node.op]
+    sums, left, right = node.args
+    if dot.sums is f32:
+        for k in reversed(range(dot.group)):
+            sums = Op("fma", (_half(left, k), _half(right, k), sums), f32)
+        return sums
+    for k in range(dot.group):
+        product = Op("mul", (_element(left, dot.left, k), _element(right, dot.right, k)), i32)
+        sums = Op("add", (sums, product), i32)
+    return sums
+
+
+def _element(word: Expr, dtype: DType, k: int) -> Expr:
+    """Element k of each word, extended to i32."""
+    above = 32 - dtype.bits * (k + 1)
+    kind = i32 if dtype.is_signed else u32
+    value = word if kind is i32 else Op("bitcast", (word,), u32)
+    if above:
+        value = Op("shift_left", (value, Const(above, kind, word.lanes)), kind)
+    value = Op("shift_right", (value, Const(32 - dtype.bits, kind, word.lanes)), kind)
+    return value if kind is i32 else Op("bitcast", (value,), i32)
+
+
+def _half(word: Expr, k: int) -> Expr:
+    """bf16 number k of each word, as f32."""
+    if k:
+        bits = Op("bit_and", (word, Const(-65536, i32, word.lanes)), i32)
+    else:
+        bits = Op("shift_left", (word, Const(16, i32, word.lanes)), i32)
+    return Op("bitcast", (bits,), f32)

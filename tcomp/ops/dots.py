@@ -1,0 +1,124 @@
+"""Short dot products inside 32-bit words: what they mean, and which processors have an instruction for them.
+
+    dot_u8_i8(sums, a, b)[lane] = sums[lane] + sum[j in 0:4](u8(a[lane], j) * i8(b[lane], j))
+
+The operands are vectors of words, the first element of a group in a word's low bits. Integer sums wrap in
+i32, so that a result does not depend on how a product is cut into words. `vpmaddubsw`, which saturates, is
+no row here. The products of bf16 are exact in f32; an instruction adds those of a word one after the other
+and takes denormal numbers as zeros (Intel SDM, VDPBF16PS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tcomp.ir.dtypes import DType, bf16, f32, i8, i16, i32, u8
+from tcomp.ops.fma import fused_multiply_add
+
+Array: TypeAlias = Any  # np.ndarray
+WORD = i32  # what holds a group of elements
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """An operation on words of `group` elements each."""
+
+    op: str
+    left: DType
+    right: DType
+    sums: DType
+
+    @property
+    def group(self) -> int:
+        """Elements of a word."""
+        return WORD.bits // self.left.bits
+
+
+DOTS: dict[str, Dot] = {
+    d.op: d
+    for d in (
+        Dot("dot_u8_i8", u8, i8, i32),
+        Dot("dot_i8_i8", i8, i8, i32),
+        Dot("dot_i16_i16", i16, i16, i32),
+        Dot("dot_bf16_bf16", bf16, bf16, f32),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DotInstruction:
+    """An LLVM intrinsic for vectors of `lanes` words, there where all of `features` are.
+
+    `accumulates` tells whether it adds to its first operand; else it has none, and an addition follows.
+    """
+
+    op: str
+    lanes: int
+    features: tuple[str, ...]
+    intrinsic: str
+    accumulates: bool = True
+
+
+INSTRUCTIONS: tuple[DotInstruction, ...] = (
+    DotInstruction("dot_u8_i8", 16, ("avx512vnni",), "llvm.x86.avx512.vpdpbusd.512"),
+    DotInstruction("dot_u8_i8", 8, ("avx512vnni", "avx512vl"), "llvm.x86.avx512.vpdpbusd.256"),
+    DotInstruction("dot_u8_i8", 4, ("avx512vnni", "avx512vl"), "llvm.x86.avx512.vpdpbusd.128"),
+    DotInstruction("dot_u8_i8", 8, ("avxvnni",), "llvm.x86.avx512.vpdpbusd.256"),
+    DotInstruction("dot_u8_i8", 4, ("avxvnni",), "llvm.x86.avx512.vpdpbusd.128"),
+    DotInstruction("dot_i8_i8", 8, ("avxvnniint8",), "llvm.x86.avx2.vpdpbssd.256"),
+    DotInstruction("dot_i8_i8", 4, ("avxvnniint8",), "llvm.x86.avx2.vpdpbssd.128"),
+    DotInstruction("dot_i16_i16", 16, ("avx512vnni",), "llvm.x86.avx512.vpdpwssd.512"),
+    DotInstruction("dot_i16_i16", 8, ("avx512vnni", "avx512vl"), "llvm.x86.avx512.vpdpwssd.256"),
+    DotInstruction("dot_i16_i16", 8, ("avxvnni",), "llvm.x86.avx512.vpdpwssd.256"),
+    DotInstruction("dot_i16_i16", 16, ("avx512bw",), "llvm.x86.avx512.pmaddw.d.512", False),
+    DotInstruction("dot_i16_i16", 8, ("avx2",), "llvm.x86.avx2.pmadd.wd", False),
+    DotInstruction("dot_bf16_bf16", 16, ("avx512bf16",), "llvm.x86.avx512bf16.dpbf16ps.512"),
+    DotInstruction(
+        "dot_bf16_bf16", 8, ("avx512bf16", "avx512vl"), "llvm.x86.avx512bf16.dpbf16ps.256"
+    ),
+    DotInstruction("dot_i8_i8", 4, ("dotprod",), "llvm.aarch64.neon.sdot.v4i32.v16i8"),
+    DotInstruction("dot_u8_i8", 4, ("i8mm",), "llvm.aarch64.neon.usdot.v4i32.v16i8"),
+)
+
+
+def instruction(op: str, lanes: int, has: Callable[[str], bool]) -> DotInstruction | None:
+    """The instruction of a processor that has the features `has` tells, or None."""
+    for row in INSTRUCTIONS:
+        if row.op == op and row.lanes == lanes and all(map(has, row.features)):
+            return row
+    return None
+
+
+def _integers(left: type[np.integer[Any]], right: type[np.integer[Any]]) -> Callable[..., Array]:
+    def meaning(sums: Array, a: Array, b: Array) -> Array:
+        products = _elements(a, left).astype(np.int64) * _elements(b, right).astype(np.int64)
+        return (sums.astype(np.int64) + products.sum(axis=-1)).astype(sums.dtype)
+
+    return meaning
+
+
+def _elements(words: Array, type_: type[np.integer[Any]]) -> Array:
+    """The elements of each word, along a new last axis."""
+    words = np.ascontiguousarray(words)
+    return words.view(np.dtype(type_)).reshape(*words.shape, -1)
+
+
+def _halves(words: Array) -> tuple[Array, Array]:
+    """The low and the high bf16 of each word, as f32."""
+    bits = np.ascontiguousarray(words).view(np.uint32)
+    return (bits << np.uint32(16)).view(np.float32), (bits & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def dot_bf16(sums: Array, a: Array, b: Array) -> Array:
+    """The high products are added first, as the instruction does."""
+    (a0, a1), (b0, b1) = _halves(a), _halves(b)
+    return fused_multiply_add(a0, b0, fused_multiply_add(a1, b1, sums))
+
+
+dot_u8_i8 = _integers(np.uint8, np.int8)
+dot_i8_i8 = _integers(np.int8, np.int8)
+dot_i16_i16 = _integers(np.int16, np.int16)
