@@ -9,6 +9,7 @@ A state file is gone on with; Ctrl-C loses nothing. A failing seed is printed wi
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -74,6 +75,7 @@ def long_run(options: argparse.Namespace, task: Task, what: str) -> int:
     state.slices.append({"commit": _commit(), "what": what, "first": state.next, "programs": 0})
     task(0)  # what is imported and built once is inherited by every child
     before, begun = state.programs, time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     told = set(state.failures)
     reported = begun
 

@@ -30,13 +30,23 @@ def described(results: list[Result]) -> str:
     caches = ", ".join(f"{n.upper()} {machine[n] >> 10:,} kB" for n in ("l1", "l2", "l3"))
     versions = ", ".join(f"{n} {v}" for n, v in last.versions.items())
     days = " to ".join(dict.fromkeys((min(r.when[:10] for r in results), last.when[:10])))
+    peers = {
+        n: sum(any(s.name == n for s in r.peers) for r in results)
+        for r in results
+        for n in (s.name for s in r.peers)
+    }
+    partly = [
+        f"{n} for {count} of {len(results)}" for n, count in peers.items() if count < len(results)
+    ]
+    asked = f" (not everybody for all: {', '.join(partly)})" if partly else ""
     peak = statistics.median(r.peak for r in results) / 1e9
     return (
         f"{machine['model'] or machine['cpu']} ({machine['cpu']}), {last.threads} threads, "
         f"{machine['vector_bits']}-bit vectors, {caches}; {peak:.0f} Gflop/s of f32 multiply-adds, the median of all "
         f"workloads' rounds. {versions}. Measured {days} by\n\n"
-        f"    tcomp bench --suite {last.suite} --threads {last.threads} --output results.jsonl\n\n"
-        "All contenders took turns in at least 15 rounds; a ratio is the best peer's minimum over ours.\n"
+        f"    tcomp bench --suite {last.suite} --against {','.join(peers)} --threads {last.threads} "
+        "--output results.jsonl\n\n"
+        f"All contenders took turns in at least 15 rounds; a ratio is the best peer's minimum over ours{asked}.\n"
     )
 
 

@@ -14,7 +14,7 @@ from tcomp.passes.derivation.winograd import winograd
 # Points of F(4, 3): opposite ones share sums, eighths are exact, and magnitudes around 1 keep rounding
 # small. Largest error of 64 channels of N(0, 1), as a part of the largest result: direct 1.1e-6, these
 # 1.7e-6, points 0, 1, -1, 1/2, -2 2.2e-6, points 0, 1, -1, 2, -2 4.7e-6.
-_EIGHTHS = (Fraction(5, 8), Fraction(-5, 8), Fraction(5, 4), Fraction(-5, 4))
+EIGHTHS = (Fraction(5, 8), Fraction(-5, 8), Fraction(5, 4), Fraction(-5, 4))
 
 _SPORES = "SPORES (Wang et al., VLDB 2020), table 1"
 
@@ -114,7 +114,6 @@ RULES: tuple[Rule, ...] = (
         reassociates=False,
     ),
     *ALGEBRA_RULES,
-    *INDEX_RULES,
     *(
         Rule(
             f"Winograd F({m}, 3)",
@@ -124,6 +123,7 @@ RULES: tuple[Rule, ...] = (
             "Winograd (1980); Lavin and Gray, CVPR 2016; points: toom_cook.py",
             winograd(toom_cook(m, 3, points)),
         )
-        for m, points in ((2, (0, 1, -1)), (4, (0, *_EIGHTHS)))
+        for m, points in ((2, (0, 1, -1)), (4, (0, *EIGHTHS)))
     ),
+    *INDEX_RULES,
 )

@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Replay a proof log instead of searching.",
 )
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the derivation as a page: the graph, the steps, the figures.",
+)
 @json_option
 def command(
     file: Path,
@@ -51,6 +58,7 @@ def command(
     measure: bool,
     log_file: Path | None,
     check_file: Path | None,
+    html_file: Path | None,
     as_json: bool,
     **keywords: Any,
 ) -> None:
@@ -61,30 +69,40 @@ def command(
       tcomp derive examples/matrix_chain.tc
       tcomp derive examples/low_rank.tc --measure --log proof.json
       tcomp derive examples/low_rank.tc --check proof.json
+      tcomp derive examples/low_rank.tc --html low_rank.html
     """
     from tcomp.cli.program import prepare
 
     options = collect(file, keywords)
     prepared = prepare(options)
     if check_file is not None:
+        if html_file is not None:
+            raise click.UsageError("--html shows a search; --check only replays a log")
         facts = _replayed(prepared.program, check_file)
     else:
-        facts = _searched(prepared.program, options.accuracy, seconds, log_file)
+        found = _search(prepared.program, options.accuracy, seconds)
+        facts = _recorded(found, log_file)
         if measure:
             facts["measured"] = _measured(prepared.program, options)
+        if html_file is not None:
+            from tcomp.derivation_page import page
+
+            html_file.write_text(page(found, facts), encoding="utf-8")
     if as_json:
         output.print_json({"program": prepared.name, "sizes": prepared.sizes, **facts})
     else:
         click.echo(render(facts, show_all))
 
 
-def _searched(
-    program: Program, accuracy: str, seconds: float, log_file: Path | None
-) -> dict[str, Any]:
-    from tcomp.passes.derivation.proof import to_log
+def _search(program: Program, accuracy: str, seconds: float) -> Derivation:
     from tcomp.pipeline import derived
 
-    found = derived(program, accuracy, seconds=seconds)
+    return derived(program, accuracy, seconds=seconds)
+
+
+def _recorded(found: Derivation, log_file: Path | None) -> dict[str, Any]:
+    from tcomp.passes.derivation.proof import to_log
+
     log = to_log(found)
     if log_file is not None:
         log_file.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")

@@ -118,3 +118,26 @@ def contraction(out: str, left: str, right: str) -> Program:
 
 def contraction_reference(inputs: dict[str, Any], out: str, left: str, right: str) -> Any:
     return np.einsum(f"{left},{right}->{out}", inputs["A"].astype(float), inputs["B"].astype(float))
+
+
+def convolution_3d(shape: tuple[int, int, int, int, int], outputs: int) -> Program:
+    """A 3 x 3 x 3 convolution of zero-padded volumes."""
+    n, c, d, h, w = shape
+    image, filters = tensor("A", *shape), tensor("B", outputs, c, 3, 3, 3)
+    out = tensor("C", n, outputs, d, h, w)
+    b, o, z, y, x = (
+        iterator(name, int(extent))
+        for name, extent in zip("bozyx", (n, outputs, d, h, w), strict=True)
+    )
+    k, q, r, s = (iterator(name, extent) for name, extent in zip("kqrs", (c, 3, 3, 3), strict=True))
+    at = tuple(Int.of(i) + Int.of(tap) - 1 for i, tap in ((z, q), (y, r), (x, s)))
+    value = Read(image, (Int.of(b), Int.of(k), *at), Const(0.0, f32))
+    body = total(apply("mul", value, read(filters, o, k, q, r, s)), k, q, r, s)
+    return program([image, filters], [out], Definition(out, (b, o, z, y, x), body))
+
+
+def convolution_3d_reference(inputs: dict[str, Any]) -> Any:
+    a, b = inputs["A"].astype(np.float64), inputs["B"].astype(np.float64)
+    padded = np.pad(a, ((0, 0), (0, 0), (1, 1), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3), axis=(2, 3, 4))
+    return np.einsum("bkzyxqrs,okqrs->bozyx", windows, b, optimize=True)

@@ -12,6 +12,10 @@ from tcomp.ir.dtypes import bf16, f64, i8, i32
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Program
 from tcomp.schedule.contraction import KIND
+from tcomp.schedule.contraction.blocking import PRIVATE, choose
+from tcomp.schedule.contraction.group import survey_dense, to_trace
+from tcomp.schedule.contraction.match import match
+from tcomp.schedule.contraction.space import around, is_legal
 from tcomp.target import Target
 from tests.numerics.contractions import (
     activated,
@@ -19,6 +23,8 @@ from tests.numerics.contractions import (
     contraction,
     contraction_reference,
     convolution,
+    convolution_3d,
+    convolution_3d_reference,
     convolution_reference,
     matmul,
     matmul_reference,
@@ -108,3 +114,20 @@ def test_analytical_schedules_are_legal(name: str, threads: int) -> None:
     for target in (NEON, WIDE, AVX2):
         space = schedule.space(group, target, threads)
         assert space.allows(space.first), space.first
+
+
+def test_volumes_are_shared_out_in_whole_planes() -> None:
+    """Packers loop over planes, lines and pixels, so tasks must begin at a plane: others wrote outside."""
+    source = convolution_3d((1, 2, 4, 3, 5), 3)
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    geometry = survey_dense(found, NEON)
+    inputs = random_inputs(source)
+    expected = convolution_3d_reference(inputs)
+    start = replace(choose(geometry, 2), task_columns=15, tile_vectors=1, right=PRIVATE, depth=54)
+    legal = [b for b in (start, *around(geometry, start, 2)) if is_legal(geometry, b)]
+    assert start in legal
+    assert len({b.task_columns for b in legal}) > 1
+    assert not is_legal(geometry, replace(start, task_columns=5))
+    for blocking in legal[:24]:
+        check(source, expected, inputs, decided=to_trace(blocking))

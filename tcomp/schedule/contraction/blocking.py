@@ -296,7 +296,7 @@ def _column_choices(g: Geometry, width: int, depth: int, right: int, threads: in
     if right == PRIVATE:
         most = max(width, int(0.9 * g.scope.target.l2) // g.dtype.bytes // depth)
         if not g.right.is_affine_along(g.columns):
-            run = g.right.runs[-1].extent
+            run = g.right.run_unit()
             runs = columns // run
             divisors = [d for d in range(1, runs + 1) if runs % d == 0]
             fitting = [d for d in divisors if d * run <= most] or divisors[:1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from tcomp.diagnostics import InternalError
 from tcomp.ir.dtypes import DType
@@ -61,6 +62,11 @@ class Operand:
         for dimension in self.inner[1:]:
             unit *= dimension.extent
         return unit
+
+    def run_unit(self) -> int:
+        """Positions in one step of the first run: tasks are whole multiples of it, because packers loop
+        over the runs (planes of lines of pixels: whole planes)."""
+        return prod(run.extent for run in self.runs[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ def _divides_columns(g: Geometry, b: Blocking) -> bool:
     columns, width = g.columns.extent, b.tile_vectors * b.lanes
     if g.right.is_affine_along(g.columns):
         return _is_whole(b.task_columns, width, columns)
-    run = g.right.runs[-1].extent
+    run = g.right.run_unit()
     whole = b.task_columns % run == 0 and columns % b.task_columns == 0
     return b.right == PRIVATE and whole
 
@@ -277,7 +277,7 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     columns, inner = g.columns.extent, g.inner
     width = b.tile_vectors * (1 if b.form == DOT else b.lanes)
     if not g.right.is_affine_along(g.columns):
-        width = g.right.runs[-1].extent
+        width = g.right.run_unit()
     task_columns = min(columns, ceil(b.task_columns / width) * width)
     unit = _unit(g, b)
     depth = min(inner, ceil(b.depth / unit) * unit)
