@@ -118,9 +118,7 @@ def _fork(task: Task, batch: tuple[int, int], seconds: float) -> _Child:
         finally:
             os._exit(0)
     sending.close()
-    return _Child(
-        process, receiving, batch, time.monotonic() + seconds * (batch[1] - batch[0]) + 60
-    )
+    return _Child(process, receiving, batch, time.monotonic() + seconds)
 
 
 def _reports(task: Task, seeds: range) -> tuple[Contents, dict[str, str]]:

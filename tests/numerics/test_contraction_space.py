@@ -118,16 +118,16 @@ def test_analytical_schedules_are_legal(name: str, threads: int) -> None:
 
 def test_volumes_are_shared_out_in_whole_planes() -> None:
     """Packers loop over planes, lines and pixels, so tasks must begin at a plane: others wrote outside."""
-    source = convolution_3d((1, 2, 4, 3, 5), 3)
+    source = convolution_3d((1, 1, 4, 3, 5), 3)
     found = match(next(iter(source.definitions())))
     assert found is not None
     geometry = survey_dense(found, NEON)
     inputs = random_inputs(source)
     expected = convolution_3d_reference(inputs)
-    start = replace(choose(geometry, 2), task_columns=15, tile_vectors=1, right=PRIVATE, depth=54)
+    start = replace(choose(geometry, 2), task_columns=15, tile_vectors=1, right=PRIVATE, depth=27)
     legal = [b for b in (start, *around(geometry, start, 2)) if is_legal(geometry, b)]
     assert start in legal
     assert len({b.task_columns for b in legal}) > 1
     assert not is_legal(geometry, replace(start, task_columns=5))
-    for blocking in legal[:24]:
+    for blocking in legal[:: len(legal) // 5]:
         check(source, expected, inputs, decided=to_trace(blocking))

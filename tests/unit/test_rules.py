@@ -170,7 +170,8 @@ def test_rule_keeps_the_meaning(rule) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_every_rule_of_algebra_is_tried() -> None:
-    assert {r.name for r in RULES} - {r.name for r in INDEX_RULES} <= set(CASES)
+    elsewhere = {r.name for r in INDEX_RULES} | {"Winograd F(2, 3)", "Winograd F(4, 3)"}
+    assert {r.name for r in RULES} - elsewhere <= set(CASES)  # test_index_rules, test_winograd
 
 
 def applications(rule: str, text: str) -> int:
