@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tcomp.schedule.trace import Trace
     from tcomp.target import Target
 
-DERIVE_SECONDS = 0.2  # of every compilation; `tcomp derive --seconds` searches longer
+DERIVE_SECONDS = 0.2  # of the processor, in a compilation; `tcomp derive --seconds` searches longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def derived(
         cost=lambda p: call_cost(p, constants),
         promise=lambda p: least_cost(p, constants),
         reassociate_floats=accuracy != "strict",
+        clock=time.thread_time,  # what is found must not depend on the machine's other work
     )
     return chosen(found, accuracy)
 

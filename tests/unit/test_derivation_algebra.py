@@ -68,7 +68,7 @@ ATTENTION = """def f(Q: f32[S, D], K: f32[T, D], V: f32[T, D]) -> O: f32[S, D]:
 
 
 def search(text: str, accuracy: str = "standard", constants: str = "", **sizes: int) -> Derivation:
-    return derived(written(text, **sizes), accuracy, frozenset(constants.split()), seconds=0.8)
+    return derived(written(text, **sizes), accuracy, frozenset(constants.split()), seconds=2.0)
 
 
 def work(program: Program) -> float:
