@@ -46,7 +46,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "s needs no iterator that g lacks",
         "batch-norm folding: B. Jacob et al., CVPR 2018, section 3.2",
         everywhere(linear.fold_scale),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "grouping",
@@ -55,7 +55,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "terms over the same iterators are joined first",
         "ring axioms",
         everywhere(linear.group_terms),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "exponentials",
@@ -64,7 +64,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "also exp(a) / exp(b) = exp(a - b), log(exp(a)) = a",
         "homomorphism",
         everywhere(linear.join_exponentials),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "window sharing",

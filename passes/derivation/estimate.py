@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import ceil
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
-from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, postorder
+from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
@@ -261,12 +261,24 @@ def _along(node: Read, it: Iter) -> float:
 def _memory(definition: Definition) -> float:
     """Cycles to bring in each distinct element that is read, and to write the result."""
     total = extent(definition.iters) * definition.tensor.dtype.bytes
-    for tensor in {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}:
+    reads: dict[Tensor, float] = {}
+    for node in postorder(definition.body):
+        if isinstance(node, Read):
+            reads[node.tensor] = reads.get(node.tensor, 0.0) + _reached(node)
+    for tensor, reached in reads.items():
         size = 1.0
         for axis in tensor.shape:
             size *= axis.constant
-        total += size * tensor.dtype.bytes
+        total += min(reached, size) * tensor.dtype.bytes
     return total / (NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR)
+
+
+def _reached(node: Read) -> float:
+    """Elements in the box of all positions of a read."""
+    reached = 1.0
+    for index, axis in zip(node.index, node.tensor.shape, strict=True):
+        reached *= min(axis.constant, _values(index, index_iters((index,))))
+    return reached
 
 
 def _one_sum(definition: Definition) -> Reduce | None:

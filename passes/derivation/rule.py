@@ -30,9 +30,9 @@ class Rule:
     are equal. `apply` yields every program that one application gives, with the name of the tensor at
     which it happened. `reassociates` marks rules that change the rounding of floats, which the accuracy
     class `strict` forbids; all rules are exact over the integers and over any field. `always` marks rules
-    that only ever help: a program to which one applies is not rewritten in another way. `keeps_loops`
-    marks rules that change what is computed at a point and no loop: what they save is known well, however
-    little it is.
+    that only ever help: a program to which one applies is not rewritten in another way. `certain`
+    marks rules whose saving is known well, however little it is: they change what is computed at a point
+    and no loop, or apply only where they were measured to be faster.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Rule:
     apply: Application
     reassociates: bool = True
     always: bool = False
-    keeps_loops: bool = False
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
