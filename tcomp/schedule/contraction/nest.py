@@ -28,7 +28,7 @@ class TaskNest(ABC):
     def __init__(self, geometry: Geometry, blocking: Blocking, width: int) -> None:
         self.g, self.b, self.width = geometry, blocking, width
         self.names = geometry.scope.names
-        self.panels = RowPanels.of(geometry.rows.extent, blocking.tile_rows)
+        self.panels = geometry.row_panels(blocking.tile_rows)
         self.blocks = ceil(geometry.inner / blocking.depth)
         c, direct = geometry.contraction, []
         if blocking.left == DIRECT:
