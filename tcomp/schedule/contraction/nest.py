@@ -19,7 +19,7 @@ from tcomp.ir.loop.nodes import For, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.operands import left_operand, right_operand
-from tcomp.schedule.contraction.tasks import Place, RowPanels, Task, Tile, column_panels
+from tcomp.schedule.contraction.tasks import Place, Task, Tile, column_panels
 
 
 class TaskNest(ABC):
