@@ -55,12 +55,14 @@ def _total(program: Program, constants: frozenset[str], of: Callable[[Definition
     called = split_constants(program, constants)[1] if constants else program
     if any(_products(definition) > 1 for definition in called.definitions()):
         called = split_products(called)  # as planning does
-    free = frozenset(views_of(called))
+    free = views_of(called)
     total = 0.0
     for statement in called.body:
+        if statement in free:
+            continue
         if isinstance(statement, Scan):
             total += sum(_stepwise(d) * of(d) for d in statement.definitions)
-        elif statement not in free:
+        else:
             total += of(statement)
     return total
 

@@ -15,6 +15,7 @@ from math import ceil
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
+from tcomp.ir.tensor.orientation import vector_iter
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
@@ -110,8 +111,8 @@ def occurrence(definition: Definition) -> Occurrence | None:
     node = _one_sum(definition)
     if node is None:
         return None
-    vector = next((it for it in reversed(definition.iters) if _several(it)), None)
     factors = [f for f in factors_of(node.body) if not isinstance(f, Const)]
+    vector = vector_iter(definition.iters, factors)
     left = tuple(f for f in factors if vector not in free_iters(f))
     right = tuple(f for f in factors if vector in free_iters(f))
     if not left or not right:
@@ -149,7 +150,10 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
     rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
     inner = extent(found.inner)
     run = 1.0  # vectors fill where columns are one range of memory of the result
-    for it in reversed(definition.iters):
+    iters = list(definition.iters)
+    while iters and iters[-1] not in found.columns:
+        iters.pop()  # phases, and ranges of one
+    for it in reversed(iters):
         if it not in found.columns and _several(it):
             break
         run *= it.extent.constant

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import gcd
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tcomp.ir.interning import Interned, reduce_interned
@@ -420,6 +421,10 @@ def _divided(left: Int, right: Int) -> Int:
     ):
         if known is not None:
             return whole + known
+    common = gcd(divisor, *(c for _, c in rest.terms))
+    if common > 1 and divisor > 0:  # (4 i + 3) // 6 = (2 i + 1) // 3
+        shorter = Int(tuple((m, c // common) for m, c in rest.terms), rest.constant // common)
+        return whole + shorter // (divisor // common)
     return whole + Int.of(_nested_division(rest, divisor))
 
 

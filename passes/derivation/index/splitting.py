@@ -32,8 +32,7 @@ def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Defi
     """T[y] = f(y)  =  U[p, q] = f(m*q + p);  T[y] = U[y % m, y // m].
 
     By the constants m that the body divides by, and by the dilations of what it slides over, at all
-    iterators for which there are such. The residues come first, as the numbers of a batch: what is
-    contiguous along y is contiguous along the quotient.
+    iterators for which there are such. Each residue follows its quotient, so that T is a view of U.
     """
     moduli = {it: found for it in definition.iters if (found := _moduli(definition, it))}
     for choice in product(*moduli.values()):
@@ -46,32 +45,24 @@ def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Defi
 def _split(
     definition: Definition, moduli: dict[Iter, int], taken: set[str]
 ) -> tuple[Definition, ...] | None:
-    quotients: list[Iter] = []
-    residues: list[Iter] = []
+    iters: list[Iter] = []
+    backward: list[Int] = []
     forward: dict[Iter, Int] = {}
     onto = True
     for it in definition.iters:
         if it not in moduli:
-            quotients.append(it)
+            iters.append(it)
+            backward.append(Int.of(it))
             continue
         modulus = moduli[it]
         last = (it.hi.constant - 1) // modulus
-        quotients.append(fresh(it.name, it.lo.constant // modulus, last + 1, taken))
-        residues.append(fresh(it.name, 0, modulus, taken))
-        forward[it] = Int.of(quotients[-1]) * modulus + residues[-1]
+        quotient = fresh(it.name, it.lo.constant // modulus, last + 1, taken)
+        residue = fresh(it.name, 0, modulus, taken)
+        iters += [quotient, residue]
+        backward += [Int.of(it) // modulus, Int.of(it) % modulus]
+        forward[it] = Int.of(quotient) * modulus + residue
         onto = onto and it.lo.constant % modulus == 0 and it.hi.constant % modulus == 0
-    split = [it for it in definition.iters if it in moduli]
-    return reindexed(
-        definition,
-        (*residues, *quotients),
-        forward,
-        (
-            *(Int.of(it) % moduli[it] for it in split),
-            *(Int.of(it) // moduli.get(it, 1) for it in definition.iters),
-        ),
-        taken,
-        onto=onto,
-    )
+    return reindexed(definition, tuple(iters), forward, tuple(backward), taken, onto=onto)
 
 
 def _moduli(definition: Definition, it: Iter) -> list[int]:

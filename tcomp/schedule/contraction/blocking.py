@@ -71,8 +71,10 @@ def choose(g: Geometry, threads: int) -> Blocking:
         return _choose_dots(g, threads)
     registers = g.scope.target.vector_registers - g.spare_registers
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
-    rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
-    panels = RowPanels.of(g.rows.extent, rows)
+    rows, vectors = cost.register_tile(
+        g.rows.extent, g.columns.extent, lanes, registers, g.row_unit
+    )
+    panels = g.row_panels(rows)
     step = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors)
     threads = threads if _pays_threads(g, step) else 1
     right = _right(g, threads)

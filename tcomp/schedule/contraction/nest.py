@@ -19,7 +19,7 @@ from tcomp.ir.loop.nodes import For, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.operands import left_operand, right_operand
-from tcomp.schedule.contraction.tasks import Place, RowPanels, Task, Tile, column_panels
+from tcomp.schedule.contraction.tasks import Place, Task, Tile, column_panels
 
 
 class TaskNest(ABC):
@@ -28,7 +28,7 @@ class TaskNest(ABC):
     def __init__(self, geometry: Geometry, blocking: Blocking, width: int) -> None:
         self.g, self.b, self.width = geometry, blocking, width
         self.names = geometry.scope.names
-        self.panels = RowPanels.of(geometry.rows.extent, blocking.tile_rows)
+        self.panels = geometry.row_panels(blocking.tile_rows)
         self.blocks = ceil(geometry.inner / blocking.depth)
         c, direct = geometry.contraction, []
         if blocking.left == DIRECT:

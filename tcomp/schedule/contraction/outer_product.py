@@ -30,6 +30,7 @@ from tcomp.schedule.contraction.geometry import Geometry, replace_sums
 from tcomp.schedule.contraction.nest import TaskNest
 from tcomp.schedule.contraction.tasks import Place, Tile
 from tcomp.schedule.contraction.tile import Accumulators, Operands, Span, TileShape
+from tcomp.schedule.interleave import interleave_stores
 from tcomp.schedule.vectorize import vectorize
 
 
@@ -139,11 +140,12 @@ class OuterProductNest(TaskNest):
     def _stores(
         self, tile: Tile, shape: TileShape, value: Callable[[int, int], Expr]
     ) -> list[Stmt]:
-        return [
+        stores = [
             self._store(tile, shape, i, v, value(i, v))
             for i in range(shape.rows)
             for v in range(shape.vectors)
         ]
+        return list(interleave_stores(stores))
 
     def _store(self, tile: Tile, shape: TileShape, row: IntLike, vector: int, value: Expr) -> Stmt:
         address = self.g.address.sub(self._position(tile, row, vector))

@@ -150,7 +150,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         return False
     if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
-    panels = RowPanels.of(g.rows.extent, b.tile_rows) if b.tile_rows > 0 else None
+    panels = g.row_panels(b.tile_rows) if b.tile_rows > 0 else None
     if b.lanes not in lengths(g):
         return False
     positive = min(b.tile_vectors, b.unroll, b.depth, b.task_panels, b.task_columns) > 0
@@ -273,7 +273,7 @@ def _scaled(value: int) -> tuple[int, ...]:
 
 def _repaired(g: Geometry, b: Blocking) -> Blocking:
     """The nearest blocking whose shares are whole panels, runs and unrolled groups."""
-    panels = RowPanels.of(g.rows.extent, b.tile_rows)
+    panels = g.row_panels(b.tile_rows)
     columns, inner = g.columns.extent, g.inner
     width = b.tile_vectors * (1 if b.form == DOT else b.lanes)
     if not g.right.is_affine_along(g.columns):
