@@ -63,12 +63,6 @@ CASES: dict[str, tuple[str, ...]] = {
         "def f(X: {t}[M]) -> y: {t}[M]:\n    y[i] = sum[j in 0:K](X[i])\n",
         "def f(X: f32[M]) -> y: f32[M]:\n    y[i] = max[j in 0:K](X[i])\n",
     ),
-    "single place": (
-        "def f(A: {t}[M, 1], B: {t}[M, {c}]) -> y: {t}[{c}]:\n"
-        "    y[i] = sum[k, r]((A[k, i - r] else 0) * B[k, r])\n",
-        "def f(A: {t}[M, 1], B: {t}[{c}, N]) -> y: {t}[N]:\n"
-        "    y[i] = sum[r in 0:{c}, k in 0:M]((A[k, r + {c} - 2*i] else 0) * B[r, i])\n",
-    ),
     "delta elimination": (
         "def f(X: {t}[K]) -> y: {t}[M]:\n    y[i] = sum[k](where(k == i - {c}, X[k], 0))\n",
     ),

@@ -77,9 +77,9 @@ def _offset(definition: Definition, it: Iter, modulus: int) -> int:
     found = {0}
     for index in indices(definition.body):
         for atom in index.atoms():
-            divided = isinstance(atom, FloorDiv | Mod) and atom.right == Int.of(modulus)
-            if divided and modulus > 2 and atom.left.coefficient(it) == 1:
-                found.add((atom.left - it).constant % modulus)
+            if isinstance(atom, FloorDiv | Mod) and atom.right is Int.of(modulus) and modulus > 2:
+                if atom.left.coefficient(it) == 1:
+                    found.add((atom.left - it).constant % modulus)
     return max(found) if len(found) <= 2 else 0
 
 
