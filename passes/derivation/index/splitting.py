@@ -77,9 +77,10 @@ def _offset(definition: Definition, it: Iter, modulus: int) -> int:
     found = {0}
     for index in indices(definition.body):
         for atom in index.atoms():
-            if isinstance(atom, FloorDiv | Mod) and atom.right is Int.of(modulus) and modulus > 2:
-                if atom.left.coefficient(it) == 1:
-                    found.add((atom.left - it).constant % modulus)
+            if not isinstance(atom, FloorDiv | Mod) or modulus == 2:
+                continue
+            if atom.right is Int.of(modulus) and atom.left.coefficient(it) == 1:
+                found.add((atom.left - it).constant % modulus)
     return max(found) if len(found) <= 2 else 0
 
 
