@@ -44,13 +44,14 @@ def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Defi
 
     By the constants m that the body divides by, and by the dilations of what it slides over, at all
     iterators for which there are such. Each residue follows its quotient, so that T is a view of U, or where
-    U has more points a part of one.
+    U has more points a part of one; but residues of dilations come first, because what slides over them
+    (`winograd.py`) makes several tensors in the order of U.
     """
     moduli = {it: found for it in definition.iters if (found := _moduli(definition, it))}
     for choice in product(*moduli.values()):
         if choice:
             split = {
-                it: _Split(m, _offset(definition, it, m))
+                it: _Split(m, _offset(definition, it, m), m in divisors(definition.body, it))
                 for it, m in zip(moduli, choice, strict=True)
             }
             made = _split(definition, split, set(taken))
@@ -60,10 +61,11 @@ def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Defi
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """An iterator plus `offset`, by `modulus`."""
+    """An iterator plus `offset`, by `modulus`; its residue stands where T is `viewed`."""
 
     modulus: int
     offset: int
+    viewed: bool
 
     def quotients(self, it: Iter) -> tuple[int, int]:
         """Their range."""
@@ -88,21 +90,23 @@ def _split(
     definition: Definition, split: dict[Iter, _Split], taken: set[str]
 ) -> tuple[Definition, ...] | None:
     iters: list[Iter] = []
-    backward: list[Int] = []  # over the points of `wide`
+    first: list[Iter] = []
+    backward: dict[Iter, Int] = {}  # over the points of `wide`
     forward: dict[Iter, Int] = {}
     wide: list[Iter] = []
     for it in definition.iters:
         if it not in split:
             iters.append(it)
             wide.append(it)
-            backward.append(Int.of(it))
+            backward[it] = Int.of(it)
             continue
         modulus, offset = split[it].modulus, split[it].offset
         low, high = split[it].quotients(it)
         quotient, residue = fresh(it.name, low, high, taken), fresh(it.name, 0, modulus, taken)
-        iters += [quotient, residue]
+        iters.append(quotient)
+        (iters if split[it].viewed else first).append(residue)
         wide.append(fresh(it.name, low * modulus, high * modulus, taken))
-        backward += [Int.of(wide[-1]) // modulus, Int.of(wide[-1]) % modulus]
+        backward |= {quotient: Int.of(wide[-1]) // modulus, residue: Int.of(wide[-1]) % modulus}
         forward[it] = Int.of(quotient) * modulus + residue - offset
     here = {
         w: Int.of(it) + split[it].offset
@@ -110,9 +114,9 @@ def _split(
         if it in split
     }
     onto = all((it.lo, it.hi) == (w.lo, w.hi) for it, w in zip(definition.iters, wide, strict=True))
-    if onto:
-        backward = [index.sub(here) for index in backward]
-    made = reindexed(definition, tuple(iters), forward, tuple(backward), taken, onto=onto)
+    iters = [*first, *iters]
+    back_at = tuple(backward[it].sub(here if onto else {}) for it in iters)
+    made = reindexed(definition, tuple(iters), forward, back_at, taken, onto=onto)
     if made is None or onto:
         return made
     parts, back = made
