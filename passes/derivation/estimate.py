@@ -149,7 +149,7 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
     rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
     inner = extent(found.inner)
-    run = 1.0  # vectors fill where columns are one range of memory of the result
+    run = 1.0  # vectors fill where columns are one range of memory of the result, or along channels
     iters = list(definition.iters)
     while iters and iters[-1] not in found.columns:
         iters.pop()  # phases, and ranges of one
@@ -157,7 +157,7 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
         if it not in found.columns and _several(it):
             break
         run *= it.extent.constant
-    filled = run / (lanes * ceil(run / lanes))
+    filled = max(n / (lanes * ceil(n / lanes)) for n in (run, rows))
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
