@@ -20,7 +20,7 @@ from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
-from tcomp.passes.scoping import free_iters, index_iters
+from tcomp.passes.scoping import free_iters, index_iters, plain_iter
 
 VECTOR_BYTES = 64
 PRODUCTS = 2.0  # vector multiply-adds a cycle
@@ -149,7 +149,7 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
     rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
     inner = extent(found.inner)
-    run = 1.0  # vectors fill where columns are one range of memory of the result
+    run = 1.0  # vectors fill where columns are one range of memory of the result, or along channels
     iters = list(definition.iters)
     while iters and iters[-1] not in found.columns:
         iters.pop()  # phases, and ranges of one
@@ -157,7 +157,7 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
         if it not in found.columns and _several(it):
             break
         run *= it.extent.constant
-    filled = run / (lanes * ceil(run / lanes))
+    filled = max(n / (lanes * ceil(n / lanes)) for n in (run, rows))
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
@@ -245,7 +245,22 @@ def _read(node: Read, around: tuple[Iter, ...]) -> float:
     """Cycles of one element of a read, along the best vector around it."""
     wide = [it for it in around if it.extent.constant >= 8] or [it for it in around if _several(it)]
     guard = 0.0 if node.otherwise is None else GUARD
+    if _flat_run(node, around) >= 8:
+        return CONTIGUOUS + guard
     return min((_along(node, it) for it in wide[-2:]), default=BROADCAST) + guard
+
+
+def _flat_run(node: Read, around: tuple[Iter, ...]) -> float:
+    """How many elements follow each other in memory along loops around that merge into one range."""
+    run, inner = 1.0, len(around)
+    for index, (lo, hi) in zip(reversed(node.index), reversed(node.tensor.axes), strict=True):
+        it = plain_iter(index)
+        if it is None or it not in around or (run > 1 and around.index(it) != inner - 1):
+            break
+        run, inner = run * it.extent.constant, around.index(it)
+        if (it.lo, it.hi) != (lo, hi):
+            break
+    return run
 
 
 def _along(node: Read, it: Iter) -> float:

@@ -97,7 +97,6 @@ def test_transposed_convolutions(stride: int, taps: int, pad: int, size: int) ->
         f"def f(I: f32[1, 6, {size}, {size}], F: f32[6, 5, {taps}, {taps}]) -> Y: f32[1, 5, {out}, {out}]:\n"
         f"    Y[n, o, y, x] = sum[c, r, s](where({hit}, (I[n, c, {at}] else 0), 0) * F[c, o, r, s])\n"
     )
-    derived = derive(source, seconds=1.0, clock=time.thread_time).program
+    derived = derive(source, seconds=2, reassociate_floats=False, clock=time.thread_time).program
     agree(derived, random_inputs(source))
-    if out % stride == 0:
-        assert [v.tensor.name for v in plan(derived).views] == ["Y"]
+    assert len(plan(derived).views) == 1

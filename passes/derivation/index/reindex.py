@@ -24,6 +24,7 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.passes.derivation.rule import Application, is_barren, remember_barren, with_statement
 from tcomp.passes.inline import guarded, inlined, zero
 from tcomp.passes.scoping import fresh_name, names_of
+from tcomp.passes.views import free_views
 
 DefinitionRule = Callable[[Definition, set[str]], Iterator[tuple[Definition, ...]]]
 
@@ -46,12 +47,18 @@ def on_definitions(rule: DefinitionRule) -> Application:
 
 
 def _placed(program: Program, position: int, made: tuple[Definition, ...]) -> Program:
-    """The program with a definition replaced; readers of a mere rearrangement read what it rearranges.
+    """The program with a definition replaced; readers of a mere rearrangement read what it rearranges, but
+    for views of larger tensors, which cost nothing.
 
     Else planning would take a rearranged product for the product's epilogue, and undo the rule.
     """
     result = with_statement(program, position, made)
-    moved = [d.tensor for d in made if isinstance(d.body, Read) and d.tensor not in program.results]
+    free = free_views(result) if len(made) > 2 else frozenset()
+    moved = [
+        d.tensor
+        for d in made
+        if isinstance(d.body, Read) and d.tensor not in program.results and d not in free
+    ]
     for tensor in moved:
         definition = next(d for d in result.definitions() if d.tensor is tensor)
         result = inlined(result, definition) or result

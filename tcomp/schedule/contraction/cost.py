@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from math import ceil
 
 from tcomp.schedule.contraction.geometry import Geometry, Operand
@@ -50,15 +51,26 @@ def register_tile(
     It obeys `rows * vectors + vectors + 1 <= registers`: one register too many costs 4-7x. Tiles
     of more than 16 rows gain nothing, and LLVM may take 20 times longer for them.
     """
+    _, tile_rows, vectors = min(
+        register_tiles(rows, columns, lanes, registers, unit), default=(0.0, unit, 1)
+    )
+    return tile_rows, vectors
+
+
+def register_tiles(
+    rows: int, columns: int, lanes: int, registers: int, unit: int = 1
+) -> Iterator[tuple[float, int, int]]:
+    """The cheapest register tile of each number of vectors, with its cost."""
     wanted = ceil(columns / lanes)
-    best = (float("inf"), unit, 1)
     for vectors in range(1, min(4, wanted) + 1):
         most = min((registers - vectors - 1) // vectors, _TALLEST)
+        found = []
         for tile_rows in range(unit, min(most, rows) + 1, unit):
             panels = RowPanels.of(rows, tile_rows, unit)
             cost = block_step(panels, 0, panels.count, wanted, vectors)
-            best = min(best, (cost * (1 + 0.0005 * tile_rows * vectors), tile_rows, vectors))
-    return best[1], best[2]
+            found.append((cost * (1 + 0.0005 * tile_rows * vectors), tile_rows, vectors))
+        if found:
+            yield min(found)
 
 
 def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bool:
