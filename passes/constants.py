@@ -25,9 +25,9 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.passes.inline import drop_unread
 from tcomp.passes.scoping import free_iters, fresh_name, index_iters, names_of
 
-# What sums over constants make may have this many times their bytes: as many as the 36 points of a 3 x 3
-# filter in F(4, 3) have times its nine. They save arithmetic in every call; what is computed element by element
-# saves little, and is only folded where calls then read no more memory, or what stays in L1 anyway.
+# A folded tensor may have this many times the bytes of what it is made from: as many as the 36 points of a
+# 3 x 3 filter in F(4, 3). Elements that only change (their type, by a factor) may not grow at all, because every
+# call would read more memory; unless what is made stays in L1 anyway.
 GROWTH = 4.0
 SMALL_BYTES = 16 << 10
 
@@ -143,11 +143,12 @@ def _all_iters(definition: Definition) -> set[Iter]:
 def _affordable(value: Expr, iters: tuple[Iter, ...], reads: set[Tensor]) -> bool:
     """Whether a folded tensor is not too large beside the tensors that it is made from."""
     points = prod(it.extent.constant for it in iters)
+    elements = {t: prod(extent.constant for extent in t.shape) for t in reads}
     made = points * value.dtype.bits
-    read = sum(prod(e.constant for e in t.shape) * t.dtype.bits for t in reads)
-    if any(isinstance(n, Reduce) for n in postorder(value)):
-        return made <= GROWTH * read
-    return made <= read or made <= 8 * SMALL_BYTES
+    read = sum(count * t.dtype.bits for t, count in elements.items())
+    if made <= read or made <= 8 * SMALL_BYTES:
+        return True
+    return points > sum(elements.values()) and made <= GROWTH * read
 
 
 def _read_tensors(program: Program) -> set[Tensor]:
