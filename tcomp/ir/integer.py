@@ -418,6 +418,7 @@ def _divided(left: Int, right: Int) -> Int:
     for known in (
         _multiple_of_quotient(rest, divisor),
         _of_two_values(rest, divisor, int.__floordiv__),
+        _quotient_of_blocks(rest, divisor),
     ):
         if known is not None:
             return whole + known
@@ -507,6 +508,17 @@ def _multiple_of_quotient(value: Int, divisor: int) -> Int | None:
         rest = value + mod - mod.left
         if len(rest.terms) <= len(value.terms) - 1 - len(mod.left.terms):
             return (mod.left // mod.right) * (mod.right.constant // divisor) + rest // divisor
+    return None
+
+
+def _quotient_of_blocks(value: Int, divisor: int) -> Int | None:
+    """(g x + r) // (g d) = x // d for r in 0:g, what a position in blocks of g leaves."""
+    for _, factor in value.terms:
+        if 1 < factor < divisor and divisor % factor == 0:
+            blocks, rest = _split_multiples(value, factor)
+            low, high = rest.bounds()
+            if low is not None and low >= 0 and high is not None and high < factor:
+                return blocks // (divisor // factor)
     return None
 
 

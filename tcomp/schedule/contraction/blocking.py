@@ -46,7 +46,7 @@ class Blocking:
     before they need it: of a direct right so many inner positions ahead, of a shared one the next panel.
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
-    counts words.
+    counts words. Of products with codes it is 1 where sums of blocks are scaled.
     """
 
     form: int
@@ -79,7 +79,7 @@ def choose(g: Geometry, threads: int) -> Blocking:
         rows = (registers - vectors - 1) // vectors
     panels = g.row_panels(rows)
     step = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors)
-    threads = threads if _pays_threads(g, step) else 1
+    threads = threads if pays_threads(g, step) else 1
     right = _right(g, threads)
     left = _left(g, panels.tallest)
     unroll = 4 if g.inner >= 4 else 1
@@ -110,7 +110,7 @@ def _epilogue_cost(g: Geometry) -> float:
     return sum(OPS[n.op].cost for n in postorder(g.epilogue) if isinstance(n, Op))
 
 
-def _pays_threads(g: Geometry, step: float) -> bool:
+def pays_threads(g: Geometry, step: float) -> bool:
     """Whether the whole takes long enough; `step` is what one position of inner costs."""
     times = g.batch.extent * g.spread.extent
     read = cost.afar(g, g.columns.extent * times) * g.columns.extent / g.lanes
@@ -253,7 +253,7 @@ def _choose_dots(g: Geometry, threads: int) -> Blocking:
     most = registers // panels.tallest - 1
     columns = max(1, min(_DOT_TILE_COLUMNS, most, g.columns.extent))
     unroll = 2 if panels.tallest * columns <= 8 else 1
-    parallel = threads > 1 and _pays_threads(g, g.rows.extent * g.columns.extent / g.lanes)
+    parallel = threads > 1 and pays_threads(g, g.rows.extent * g.columns.extent / g.lanes)
     share = ceil(ceil(g.columns.extent / columns) / (2 * threads)) if parallel else 0
     task_columns = share * columns or g.columns.extent
     return Blocking(

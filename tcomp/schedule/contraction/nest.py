@@ -18,7 +18,7 @@ from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import For, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.geometry import Geometry
-from tcomp.schedule.contraction.operands import left_operand, right_operand
+from tcomp.schedule.contraction.operands import Prepared, left_operand, right_operand
 from tcomp.schedule.contraction.tasks import Place, Task, Tile, column_panels
 
 
@@ -37,7 +37,11 @@ class TaskNest(ABC):
             direct.append((c.right, geometry.columns))
         self.inner = geometry.inner_dimensions(direct)
         self.left = left_operand(geometry, blocking, self.panels, self.inner)
-        self.right = right_operand(geometry, blocking, self.inner)
+        self.right = self.right_operand()
+
+    def right_operand(self) -> Prepared:
+        """The right side as the blocking wants it."""
+        return right_operand(self.g, self.b, self.inner)
 
     @abstractmethod
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
