@@ -20,6 +20,7 @@ from tcomp.ir.tensor.nodes import (
     Statement,
     Tensor,
     postorder,
+    tensors_read,
 )
 from tcomp.passes.inline import drop_unread
 from tcomp.passes.scoping import free_iters, fresh_name, index_iters, names_of
@@ -73,7 +74,7 @@ def split_constants(program: Program, constants: Collection[str]) -> tuple[Progr
 
 
 def _foldable(definition: Definition, known: set[Tensor]) -> bool:
-    reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+    reads = tensors_read(definition.body)
     return bool(reads) and reads <= known and _affordable(definition.iters, reads)
 
 
@@ -81,6 +82,8 @@ def _extracted(
     definition: Definition, known: set[Tensor], taken: set[str]
 ) -> tuple[list[Definition], Definition]:
     """Largest sub-expressions that only read known tensors, as definitions over their iterators."""
+    if tensors_read(definition.body).isdisjoint(known):
+        return [], definition
     parts: dict[Expr, Definition] = {}
     done: dict[Expr, Expr] = {}
     stack: list[tuple[Expr, bool]] = [(definition.body, False)]
@@ -108,11 +111,11 @@ def _part(
 ) -> Definition | None:
     if not isinstance(node, Apply | Reduce) or (isinstance(node, Apply) and node.op == "cast"):
         return None
-    reads = {n.tensor for n in postorder(node) if isinstance(n, Read)}
-    iters = _as_read(node)
-    if not reads or not reads <= known or any(it not in order for it in iters):
+    reads = tensors_read(node)
+    if not reads or not reads <= known:
         return None
-    if not _affordable(iters, reads):
+    iters = _as_read(node)
+    if any(it not in order for it in iters) or not _affordable(iters, reads):
         return None
     axes = tuple((it.lo, it.hi) for it in iters)
     tensor = Tensor(fresh_name(f"{definition.tensor.name}_constant", taken), node.dtype, axes)
@@ -137,7 +140,7 @@ def _all_iters(definition: Definition) -> set[Iter]:
     return found
 
 
-def _affordable(iters: tuple[Iter, ...], reads: set[Tensor]) -> bool:
+def _affordable(iters: tuple[Iter, ...], reads: frozenset[Tensor]) -> bool:
     points, elements = 1.0, 0.0
     for it in iters:
         points *= it.extent.constant
@@ -150,6 +153,4 @@ def _affordable(iters: tuple[Iter, ...], reads: set[Tensor]) -> bool:
 
 
 def _read_tensors(program: Program) -> set[Tensor]:
-    return {
-        n.tensor for d in program.definitions() for n in postorder(d.body) if isinstance(n, Read)
-    }
+    return {t for d in program.definitions() for t in tensors_read(d.body)}
