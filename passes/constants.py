@@ -21,6 +21,7 @@ from tcomp.ir.tensor.nodes import (
     Statement,
     Tensor,
     postorder,
+    tensors_read,
 )
 from tcomp.passes.inline import drop_unread
 from tcomp.passes.scoping import free_iters, fresh_name, index_iters, names_of
@@ -76,7 +77,7 @@ def split_constants(program: Program, constants: Collection[str]) -> tuple[Progr
 
 
 def _foldable(definition: Definition, known: set[Tensor]) -> bool:
-    reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+    reads = tensors_read(definition.body)
     return bool(reads) and reads <= known and _affordable(definition.body, definition.iters, reads)
 
 
@@ -84,6 +85,8 @@ def _extracted(
     definition: Definition, known: set[Tensor], taken: set[str]
 ) -> tuple[list[Definition], Definition]:
     """Largest sub-expressions that only read known tensors, as definitions over their iterators."""
+    if tensors_read(definition.body).isdisjoint(known):
+        return [], definition
     parts: dict[Expr, Definition] = {}
     done: dict[Expr, Expr] = {}
     stack: list[tuple[Expr, bool]] = [(definition.body, False)]
@@ -111,11 +114,11 @@ def _part(
 ) -> Definition | None:
     if not isinstance(node, Apply | Reduce) or (isinstance(node, Apply) and node.op == "cast"):
         return None
-    reads = {n.tensor for n in postorder(node) if isinstance(n, Read)}
-    iters = _as_read(node)
-    if not reads or not reads <= known or any(it not in order for it in iters):
+    reads = tensors_read(node)
+    if not reads or not reads <= known:
         return None
-    if not _affordable(node, iters, reads):
+    iters = _as_read(node)
+    if any(it not in order for it in iters) or not _affordable(node, iters, reads):
         return None
     axes = tuple((it.lo, it.hi) for it in iters)
     tensor = Tensor(fresh_name(f"{definition.tensor.name}_constant", taken), node.dtype, axes)
@@ -140,7 +143,7 @@ def _all_iters(definition: Definition) -> set[Iter]:
     return found
 
 
-def _affordable(value: Expr, iters: tuple[Iter, ...], reads: set[Tensor]) -> bool:
+def _affordable(value: Expr, iters: tuple[Iter, ...], reads: frozenset[Tensor]) -> bool:
     """Whether a folded tensor is not too large beside the tensors that it is made from."""
     points = prod(it.extent.constant for it in iters)
     elements = {t: prod(extent.constant for extent in t.shape) for t in reads}
@@ -152,6 +155,4 @@ def _affordable(value: Expr, iters: tuple[Iter, ...], reads: set[Tensor]) -> boo
 
 
 def _read_tensors(program: Program) -> set[Tensor]:
-    return {
-        n.tensor for d in program.definitions() for n in postorder(d.body) if isinstance(n, Read)
-    }
+    return {t for d in program.definitions() for t in tensors_read(d.body)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcomp.passes.derivation import linear, prefix, softmax, windows
 from tcomp.passes.derivation.index.reindex import on_definitions
-from tcomp.passes.derivation.rule import Rule, everywhere
+from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 
 ALGEBRA_RULES: tuple[Rule, ...] = (
     Rule(
@@ -96,7 +96,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "scan[i] T[i] = (T[i-1] else 0) + f(i); Y[i] = T[i]",
         "f does not mention i; any semiring",
         "G. Blelloch, Prefix sums and their applications, 1990",
-        prefix.scan_prefixes,
+        at_definitions(prefix.scan_prefixes),
     ),
     Rule(
         "online softmax",

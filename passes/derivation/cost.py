@@ -10,7 +10,17 @@ from functools import lru_cache
 from typing import Protocol
 
 from tcomp.ir.integer import Iter
-from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, Scan, postorder
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Definition,
+    Expr,
+    Program,
+    Read,
+    Reduce,
+    Scan,
+    Statement,
+    postorder,
+)
 from tcomp.ops import OPS
 from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
@@ -52,19 +62,23 @@ def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> flo
 
 
 def _total(program: Program, constants: frozenset[str], of: Callable[[Definition], float]) -> float:
-    called = split_constants(program, constants)[1] if constants else program
-    if any(_products(definition) > 1 for definition in called.definitions()):
-        called = split_products(called)  # as planning does
-    free = views_of(called)
     total = 0.0
-    for statement in called.body:
-        if statement in free:
-            continue
+    for statement in _called(program, constants):
         if isinstance(statement, Scan):
             total += sum(_stepwise(d) * of(d) for d in statement.definitions)
         else:
             total += of(statement)
     return total
+
+
+@lru_cache(16)
+def _called(program: Program, constants: frozenset[str]) -> tuple[Statement, ...]:
+    """What every call computes, one sum of products in each definition, as planning does; views are free."""
+    called = split_constants(program, constants)[1] if constants else program
+    if any(_products(definition) > 1 for definition in called.definitions()):
+        called = split_products(called)
+    free = views_of(called)
+    return tuple(statement for statement in called.body if statement not in free)
 
 
 def _stepwise(definition: Definition) -> float:

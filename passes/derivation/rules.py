@@ -7,7 +7,7 @@ from fractions import Fraction
 from tcomp.passes.derivation import algebra, structure
 from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
 from tcomp.passes.derivation.index import INDEX_RULES
-from tcomp.passes.derivation.rule import Rule, everywhere
+from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 from tcomp.passes.derivation.strassen import strassen
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
@@ -70,7 +70,7 @@ RULES: tuple[Rule, ...] = (
         "sum[j](a[i, j] * t[j]) with t[j] = sum[k](b[j, k] * c[k])",
         "a sum of three or more factors",
         "Pfeifer, Haegeman, Verstraete, Phys. Rev. E 90, 033315 (2014)",
-        structure.reassociate,
+        at_definitions(structure.reassociate),
     ),
     Rule(
         "factor pull-out",

@@ -25,10 +25,8 @@ from tcomp.ir.tensor.nodes import (
     Apply,
     Definition,
     Expr,
-    Program,
     Read,
     Reduce,
-    Scan,
     Tensor,
     postorder,
     substitute,
@@ -36,9 +34,9 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.ir.tensor.tables import table
 from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.derivation.algebra import multiply
-from tcomp.passes.derivation.rule import Application, replaced, with_statement
+from tcomp.passes.derivation.rule import Application, at_definitions, replaced
 from tcomp.passes.lift import is_product_sum
-from tcomp.passes.scoping import free_iters, fresh_name, names_of
+from tcomp.passes.scoping import free_iters, fresh_name
 
 QUARTERS = tuple(pairs((0, 1), repeat=2))
 
@@ -73,17 +71,14 @@ def strassen(levels: int, least: int) -> Application:
     Operands that are computed would be computed in several packings, those that the lemma made among them.
     """
 
-    def apply(program: Program) -> Iterator[tuple[str, Program]]:
-        for position, statement in enumerate(program.body):
-            found = None if isinstance(statement, Scan) else matrix_product(statement)
-            if found is None or not all(_halves(it, least, levels) for it in _split(found)):
-                continue
-            if not all(isinstance(operand, Read) for operand in (found.left, found.right)):
-                continue
-            made = _divided(found, levels, names_of(program))
-            yield found.definition.tensor.name, with_statement(program, position, made)
+    def lemma(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
+        found = matrix_product(definition)
+        if found is None or not all(_halves(it, least, levels) for it in _split(found)):
+            return
+        if all(isinstance(operand, Read) for operand in (found.left, found.right)):
+            yield _divided(found, levels, taken)
 
-    return apply
+    return at_definitions(lemma)
 
 
 def _divided(found: Product, levels: int, taken: set[str]) -> tuple[Definition, ...]:

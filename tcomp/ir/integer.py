@@ -167,7 +167,7 @@ class Int(metaclass=Interned):
         return self * -1
 
     def __sub__(self, other: IntLike) -> Int:
-        return self + -Int.of(other)
+        return _subtracted(self, Int.of(other))
 
     def __radd__(self, other: IntLike) -> Int:
         return self + other
@@ -379,6 +379,13 @@ def _added(left: Int, right: Int) -> Int:
     for monomial, factor in right.terms:
         collected[monomial] = collected.get(monomial, 0) + factor
     return _normal(*_rejoin(collected, left.constant + right.constant))
+
+
+@lru_cache(_REMEMBERED)
+def _subtracted(left: Int, right: Int) -> Int:
+    if not right.terms:
+        return Int(left.terms, left.constant - right.constant)
+    return _added(left, _scaled(right, -1))
 
 
 @lru_cache(_REMEMBERED)
