@@ -38,14 +38,14 @@ def on_definitions(rule: DefinitionRule) -> Application:
             found = False
             for made in rule(statement, names_of(program)):
                 found = True
-                yield statement.tensor.name, _placed(program, position, made)
+                yield statement.tensor.name, placed(program, position, made)
             if not found:
                 remember_barren(rule, statement)
 
     return apply
 
 
-def _placed(program: Program, position: int, made: tuple[Definition, ...]) -> Program:
+def placed(program: Program, position: int, made: tuple[Definition, ...]) -> Program:
     """The program with a definition replaced; readers of a mere rearrangement read what it rearranges.
 
     Else planning would take a rearranged product for the product's epilogue, and undo the rule.
