@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from tcomp.ir.dtypes import DType, f32, i64
-from tcomp.ir.integer import Int, Iter, Value
+from tcomp.ir.integer import FloorDiv, Int, Iter, Value
 from tcomp.ir.tensor.conversions import convert, representation
 from tcomp.ir.tensor.nodes import (
     Apply,
@@ -232,12 +232,23 @@ def _outside_without(condition: Expr, read: Read) -> bool:
         case _:
             return False
     for position, (lo, hi) in zip(read.index, read.tensor.axes, strict=True):
-        for shift, same_way in ((position - index, True), (position + index, False)):
-            if shift.is_constant:
-                at = first_failing + shift.constant if same_way else shift.constant - first_failing
-                if (at >= hi.constant) if upwards is same_way else (at < lo.constant):
-                    return True
+        for at, same_way in _positions_at(position, index, first_failing):
+            if (at >= hi.constant) if upwards is same_way else (at < lo.constant):
+                return True
     return False
+
+
+def _positions_at(position: Int, index: Int, value: int) -> Iterator[tuple[int, bool]]:
+    """What a position is where an index has a value, if the index decides it, and whether both grow together."""
+    if (shift := position - index).is_constant:
+        yield value + shift.constant, True
+    if (shift := position + index).is_constant:
+        yield shift.constant - value, False
+    for atom in position.atoms():
+        if isinstance(atom, FloorDiv) and atom.right.is_constant:
+            divisor = atom.right.constant
+            if divisor > 0 and (shift := position - index // divisor).is_constant:
+                yield value // divisor + shift.constant, True
 
 
 def _never_wraps(index: Int, dtype: DType) -> bool:

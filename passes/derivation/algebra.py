@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import permutations
 
-from tcomp.ir.dtypes import i64
+from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int, Iter, product
 from tcomp.ir.tensor.nodes import (
     Apply,
@@ -26,6 +26,7 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.passes.inline import guarded, zero
 from tcomp.passes.scoping import free_iters, fresh_name
 from tcomp.passes.semiring import SUM_PRODUCT, Semiring, semiring_of, semirings
+from tcomp.passes.simplify import simplify_expression
 
 MAX_MATCHED = 4  # iterators of two sums whose pairings are all tried: 4! = 24
 
@@ -159,31 +160,64 @@ def _additions(semiring: Semiring) -> tuple[str, ...]:
 
 
 def eliminate_delta(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """sum[i in lo:hi](where(i == e, f, 0)) = where(lo <= e < hi, f[i := e], 0), where e does not mention i."""
-    if not isinstance(node, Reduce) or node.op != "sum":
-        return
-    body = node.body
-    if not (isinstance(body, Apply) and body.op == "where" and body.args[2] is zero(body)):
-        return
-    condition, chosen, _ = body.args
-    if not (isinstance(condition, Apply) and condition.op == "eq"):
-        return
-    for it in node.iters:
-        position = _solved(condition, it)
-        if position is None or _data_dependent(chosen):
-            continue
-        moved = guarded(substitute(chosen, {it: position}))
-        inside = Apply(
-            "and",
-            (
-                Apply("ge", (IndexValue(position, i64), IndexValue(it.lo, i64)), condition.dtype),
-                Apply("lt", (IndexValue(position, i64), IndexValue(it.hi, i64)), condition.dtype),
-            ),
-            condition.dtype,
-        )
-        value = Apply("where", (inside, moved, zero(body)), body.dtype)
-        rest = tuple(other for other in node.iters if other is not it)
-        yield Reduce("sum", rest, value) if rest else value
+    """sum[i in lo:hi](where(i == e, f, 0)) = where(lo <= e < hi, f[i := e], 0), where e does not mention i.
+
+    A guarded read of an axis of one element is such a condition: sum[i]((A[e - i] else 0) * f) too.
+    """
+    result = node
+    while isinstance(result, Reduce) and (further := _without_delta(result)) is not None:
+        result = further
+    if result is not node:
+        yield result
+
+
+def _without_delta(node: Reduce) -> Expr | None:
+    """One iterator's only value put in; None where no iterator has only one."""
+    if node.op != "sum" or _data_dependent(node.body):
+        return None
+    found = _delta(node)
+    if found is None:
+        return None
+    it, position = found
+    inside = Apply(
+        "and",
+        (
+            Apply("ge", (IndexValue(position, i64), IndexValue(it.lo, i64)), boolean),
+            Apply("lt", (IndexValue(position, i64), IndexValue(it.hi, i64)), boolean),
+        ),
+        boolean,
+    )
+    moved = guarded(substitute(node.body, {it: position}))
+    value = simplify_expression(Apply("where", (inside, moved, zero(moved)), moved.dtype))
+    rest = tuple(other for other in node.iters if other is not it)
+    return Reduce("sum", rest, value) if rest else value
+
+
+def _delta(node: Reduce) -> tuple[Iter, Int] | None:
+    """An iterator for which only one value gives a term, and that value."""
+    for condition in _zeros(node.body):
+        for it in node.iters:
+            step = condition.coefficient(it)
+            if step in (1, -1):
+                rest = condition - Int.of(it) * step
+                return it, -rest if step == 1 else rest
+    return None
+
+
+def _zeros(body: Expr) -> Iterator[Int]:
+    """What must be 0 for a product to be anything but 0."""
+    for factor in SUM_PRODUCT.factors(body):
+        match factor:
+            case Apply("where", (Apply("eq", (left, right), _), _, other), _) if other is zero(
+                factor
+            ):
+                ends = index_of(left), index_of(right)
+                if ends[0] is not None and ends[1] is not None:
+                    yield ends[0] - ends[1]
+            case Read(tensor, index, otherwise) if otherwise is zero(factor):
+                for place, (lo, hi) in zip(index, tensor.axes, strict=True):
+                    if hi.constant - lo.constant == 1:
+                        yield place - lo
 
 
 def cancel_negation(node: Expr, taken: set[str]) -> Iterator[Expr]:
@@ -207,19 +241,6 @@ def _renamed(part: Reduce, taken: set[str]) -> tuple[tuple[Iter, ...], Expr]:
 def _without(parts: tuple[Expr, ...], common: Expr) -> tuple[Expr, ...]:
     position = parts.index(common)
     return (*parts[:position], *parts[position + 1 :])
-
-
-def _solved(condition: Apply, it: Iter) -> Int | None:
-    """What `it` equals by an equality of index values, as an integer expression without it."""
-    left, right = (index_of(a) for a in condition.args)
-    if left is None or right is None:
-        return None
-    difference = left - right
-    factor = difference.coefficient(it)
-    if factor not in (1, -1):
-        return None
-    rest = difference - Int.of(it) * factor
-    return -rest if factor == 1 else rest
 
 
 def index_of(expr: Expr) -> Int | None:

@@ -20,7 +20,7 @@ from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
-from tcomp.passes.scoping import free_iters, index_iters, plain_iter
+from tcomp.passes.scoping import free_iters, index_iters
 
 VECTOR_BYTES = 64
 PRODUCTS = 2.0  # vector multiply-adds a cycle
@@ -65,26 +65,31 @@ class Occurrence:
 
 
 @lru_cache(1 << 14)
-def cycles(definition: Definition) -> float:
-    """Estimated cycles of a definition that is a loop nest of its own."""
+def cycles(definition: Definition, bound: frozenset[Tensor] = frozenset()) -> float:
+    """Estimated cycles of a definition that is a loop nest of its own.
+
+    Vectors of operands that `bound` tensors alone decide were packed before any call.
+    """
     found = occurrence(definition)
-    work = _contraction(definition, found) if found is not None else _nest(definition)
+    work = _contraction(definition, found, bound) if found is not None else _nest(definition)
     return START + work + _memory(definition)
 
 
 @lru_cache(1 << 14)
-def least_cycles(definition: Definition) -> float:
+def least_cycles(definition: Definition, bound: frozenset[Tensor] = frozenset()) -> float:
     """What the definition would take if its product were perfectly regular: what further steps may reach."""
     node = _one_sum(definition)
     if node is None:
-        return cycles(definition)
+        return cycles(definition, bound)
     reached = 1.0
     for group in _by_output(node, frozenset(definition.iters)):
         reached *= group
     points = extent(definition.iters)
     products = min(points, reached) * extent(node.iters) / _periods(node.body)
     lanes = VECTOR_BYTES / max(1, definition.tensor.dtype.bytes)
-    return min(cycles(definition), START + products / (PRODUCTS * lanes) + _memory(definition))
+    return min(
+        cycles(definition, bound), START + products / (PRODUCTS * lanes) + _memory(definition)
+    )
 
 
 @lru_cache(1 << 14)
@@ -145,7 +150,7 @@ def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
 # -- contractions ------------------------------------------------------------------------------------
 
 
-def _contraction(definition: Definition, found: Occurrence) -> float:
+def _contraction(definition: Definition, found: Occurrence, bound: frozenset[Tensor]) -> float:
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
     rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
     inner = extent(found.inner)
@@ -161,15 +166,31 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
-    packed = (
-        batch
-        * inner
-        * (
-            rows * _packing(found.left, found.rows, found.inner)
-            + columns * _packing(found.right, found.columns, found.inner)
-        )
-    )
-    return work + packed + _outside(definition)
+    packed = batch * inner * (rows * _left(found) + columns * _right(found, bound))
+    return work + packed + _outside(definition) / (PRODUCTS * lanes)
+
+
+def _left(found: Occurrence) -> float:
+    """Cycles an element of bringing the left operand to where it is broadcast from."""
+    return 0.0 if _in_place(found) else _packing(found.left, found.rows, found.inner)
+
+
+def _right(found: Occurrence, bound: frozenset[Tensor]) -> float:
+    """The same of the right operand. One that slides is only read where it lies if the left one is plain."""
+    reads = {n.tensor for f in found.right for n in postorder(f) if isinstance(n, Read)}
+    if bound and reads <= bound:
+        return 0.0
+    if not all(map(_is_regular, found.left)) and not all(map(_is_regular, found.right)):
+        return PACK_STRIDED
+    return _packing(found.right, found.columns, found.inner)
+
+
+def _in_place(found: Occurrence) -> bool:
+    """Whether the left operand is broadcast from where it lies: one read, contiguous along the sum."""
+    if len(found.left) != 1 or not isinstance(read := found.left[0], Read) or not _is_regular(read):
+        return False
+    moving = next((i for i in reversed(read.index) if not i.is_constant), None)
+    return moving is not None and any(moving.coefficient(it) == 1 for it in found.inner)
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:
@@ -196,10 +217,10 @@ def _is_regular(factor: Expr) -> bool:
 
 
 def _outside(definition: Definition) -> float:
-    """The epilogue."""
+    """Operations of the epilogue, which finds its sums in registers."""
     points = extent(definition.iters)
     outside = postorder_outside_reductions(definition.body)
-    return points * sum(OPS[n.op].cost for n in outside if isinstance(n, Apply)) / SCALAR_RATE
+    return points * sum(OPS[n.op].cost for n in outside if isinstance(n, Apply))
 
 
 # -- loop nests --------------------------------------------------------------------------------------
@@ -245,19 +266,24 @@ def _read(node: Read, around: tuple[Iter, ...]) -> float:
     """Cycles of one element of a read, along the best vector around it."""
     wide = [it for it in around if it.extent.constant >= 8] or [it for it in around if _several(it)]
     guard = 0.0 if node.otherwise is None else GUARD
-    if _flat_run(node, around) >= 8:
-        return CONTIGUOUS + guard
-    return min((_along(node, it) for it in wide[-2:]), default=BROADCAST) + guard
+    each = min((_along(node, it) for it in wide[-2:]), default=BROADCAST)
+    if (run := _run(node, around)) > 1:
+        each = min(each, CONTIGUOUS * max(1.0, 8.0 / run))
+    return each + guard
 
 
-def _flat_run(node: Read, around: tuple[Iter, ...]) -> float:
-    """How many elements follow each other in memory along loops around that merge into one range."""
-    run, inner = 1.0, len(around)
+def _run(node: Read, around: tuple[Iter, ...]) -> float:
+    """Elements side by side in memory that iterators one after the other run through as one."""
+    run = 1.0
+    after: int | None = None
     for index, (lo, hi) in zip(reversed(node.index), reversed(node.tensor.axes), strict=True):
-        it = plain_iter(index)
-        if it is None or it not in around or (run > 1 and around.index(it) != inner - 1):
+        if (hi - lo).constant == 1:
+            continue
+        it = next((it for it in index.leaves() if index == Int.of(it)), None)
+        if it not in around or (after is not None and around.index(it) != after - 1):
             break
-        run, inner = run * it.extent.constant, around.index(it)
+        after = around.index(it)
+        run *= it.extent.constant
         if (it.lo, it.hi) != (lo, hi):
             break
     return run

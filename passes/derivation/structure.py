@@ -30,12 +30,13 @@ def merge_traversals(program: Program) -> Iterator[tuple[str, Program]]:
     """A local tensor's definition moves into all of its readers, and sums that meet become one.
 
     Without the latter a loop-invariant inner sum would be lifted out again at once. Sums do not move into
-    scans: all steps' sums at once are one large product, each step's alone is a small one.
+    scans: all steps' sums at once are one large product, each step's alone is a small one. Nor do they move
+    behind guards, where they could not meet another sum.
     """
     for statement in program.body:
         if isinstance(statement, Scan) or statement.tensor in program.results:
             continue
-        if _is_sum_for_scan(statement, program):
+        if _is_sum_for_scan(statement, program) or _is_guarded_sum(statement, program):
             continue
         merged = inlined(program, statement)
         if merged is not None:
@@ -48,6 +49,15 @@ def _is_sum_for_scan(definition: Definition, program: Program) -> bool:
     return any(isinstance(n, Reduce) for n in postorder(definition.body)) and any(
         isinstance(n, Read) and n.tensor is definition.tensor
         for d in scanned
+        for n in postorder(d.body)
+    )
+
+
+def _is_guarded_sum(definition: Definition, program: Program) -> bool:
+    """Whether a definition reduces, and is read with a guard."""
+    return any(isinstance(n, Reduce) for n in postorder(definition.body)) and any(
+        isinstance(n, Read) and n.tensor is definition.tensor and n.otherwise is not None
+        for d in program.definitions()
         for n in postorder(d.body)
     )
 

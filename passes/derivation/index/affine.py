@@ -33,11 +33,21 @@ def skew(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, 
 
 def _skews(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
     for position, moving in _of_output(definition):
-        for it in moving:
-            if position.coefficient(it) in (1, -1):
-                made = _skewed(definition, it, position, set(taken))
-                if made is not None:
-                    yield made
+        for part, its in (*_alike(position, moving), (position, moving)):
+            for it in its:
+                if part.coefficient(it) in (1, -1):
+                    made = _skewed(definition, it, part, set(taken))
+                    if made is not None:
+                        yield made
+
+
+def _alike(position: Int, moving: list[Iter]) -> Iterator[tuple[Int, list[Iter]]]:
+    """Parts h + r of a position n*b + a*h + a*r: iterators that move it by equal steps, which is one step of each."""
+    steps = {it: position.coefficient(it) or 0 for it in moving}
+    for size in dict.fromkeys(map(abs, steps.values())):
+        its = [it for it, step in steps.items() if abs(step) == size]
+        if 1 < len(its) < len(moving):
+            yield sum((Int.of(it) * (steps[it] // size) for it in its), Int.of(0)), its
 
 
 def _skewed(
@@ -135,14 +145,22 @@ def names_of_definitions(definitions: tuple[Definition, ...]) -> set[str]:
 
 
 def _of_output(definition: Definition) -> Iterator[tuple[Int, list[Iter]]]:
-    """Positions in factors of a product that several output iterators, and only these, move together."""
+    """What several output iterators add together to a position in a factor of a product.
+
+    Where summed ones slide along too, only the outer level of a window is looked at, such as h + 3*a of
+    h + 3*a + r: else the sum is to be split first.
+    """
     output = set(definition.iters)
     if not any(map(is_product_sum, postorder(definition.body))):
         return
     for position in dict.fromkeys(indices(definition.body)):
-        moving = [it for it in definition.iters if position.coefficient(it)]
-        if len(moving) > 1 and position.leaves() == set(moving) and set(moving) <= output:
-            yield position, moving
+        steps = {it: abs(step) for it in definition.iters if (step := position.coefficient(it))}
+        others = position.leaves() - output
+        finer = max((abs(position.coefficient(it) or 0) for it in others), default=0)
+        if len(steps) < 2 or position.leaves() & output != set(steps):
+            continue
+        if not others or max(steps.values()) > finer > 0:
+            yield _linear(position, list(steps)), list(steps)
 
 
 def entangled(definition: Definition) -> int:

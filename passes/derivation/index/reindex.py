@@ -34,10 +34,10 @@ from tcomp.passes.views import free_views
 
 def on_definitions(rule: DefinitionRule) -> Application:
     """Lifts a rule that replaces one definition to programs; what only rearranges moves into its readers."""
-    return at_definitions(rule, _placed)
+    return at_definitions(rule, placed)
 
 
-def _placed(program: Program, position: int, made: tuple[Statement, ...]) -> Program:
+def placed(program: Program, position: int, made: tuple[Statement, ...]) -> Program:
     """The program with a definition replaced; readers of a mere rearrangement read what it rearranges, but
     for views of larger tensors, which cost nothing.
 

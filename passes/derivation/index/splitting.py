@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from math import gcd
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import (
-    Const,
     Definition,
     Expr,
+    Program,
     Read,
     Reduce,
+    Scan,
     Tensor,
     postorder,
     substitute,
@@ -24,6 +26,8 @@ from tcomp.passes.derivation.index.reindex import (
     divisors,
     fresh,
     indices,
+    on_definitions,
+    placed,
     reindexed,
     spans,
     summed,
@@ -33,9 +37,11 @@ from tcomp.passes.derivation.index.residues import less
 from tcomp.passes.derivation.index.staging import slides
 from tcomp.passes.inline import guarded
 from tcomp.passes.lift import is_product_sum
-from tcomp.passes.scoping import fresh_name
+from tcomp.passes.scoping import free_iters, fresh_name, names_of
+from tcomp.passes.simplify import simplify, simplify_expression
 
 MAX_TAPS = 16  # iterators of sums that are split for their own sake are windows,
+FEWEST_ROWS, MOST_ROWS = 8, 128  # of a dense block of a band
 FEW = (3, 2)  # and these are the windows for which there are fast algorithms
 
 
@@ -47,6 +53,8 @@ def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Defi
     U has more points a part of one; but residues of dilations come first, because what slides over them
     (`winograd.py`) makes several tensors in the order of U.
     """
+    if not any(map(summed, postorder(definition.body))):
+        return
     moduli = {it: found for it in definition.iters if (found := _moduli(definition, it))}
     for choice in product(*moduli.values()):
         if choice:
@@ -84,6 +92,47 @@ def _offset(definition: Definition, it: Iter, modulus: int) -> int:
             if atom.right is Int.of(modulus) and atom.left.coefficient(it) == 1:
                 found.add((atom.left - it).constant % modulus)
     return max(found) if len(found) <= 2 else 0
+
+
+def split_outputs(program: Program) -> Iterator[tuple[str, Program]]:
+    """`split_output` everywhere: at one definition, and with the products that then read residues.
+
+    Those are split alike, so that the rearrangements between them cancel and only the first and the last
+    one of a chain are left.
+    """
+    for tensor, made in on_definitions(split_output)(program):
+        yield tensor, made
+        joint = _with_readers(made, {d.tensor for d in program.definitions()})
+        if joint is not None:
+            yield tensor, joint
+
+
+def _with_readers(program: Program, known: set[Tensor]) -> Program | None:
+    """The program with readers of new tensors split by the divisors of their positions; None for none."""
+    result: Program | None = None
+    current = simplify(program)
+    while (further := _next_reader(current, known)) is not None:
+        result = current = simplify(further)
+    return result
+
+
+def _next_reader(program: Program, known: set[Tensor]) -> Program | None:
+    for position, statement in enumerate(program.body):
+        if isinstance(statement, Scan) or statement.tensor not in known:
+            continue
+        nodes = postorder(statement.body)
+        if not any(map(is_product_sum, nodes)) or depends_on_data(statement.body):
+            continue
+        if all(n.tensor in known for n in nodes if isinstance(n, Read)):
+            continue
+        moduli = {it: found for it in statement.iters if (found := divisors(statement.body, it))}
+        if moduli and all(len(found) == 1 for found in moduli.values()):
+            taken = names_of(program)
+            last = statement.tensor in program.results
+            split = {it: _Split(m, _offset(statement, it, m), last) for it, (m,) in moduli.items()}
+            made = _split(statement, split, taken)
+            return None if made is None else placed(program, position, made)
+    return None
 
 
 def _split(
@@ -134,40 +183,64 @@ def _split(
 
 
 def _moduli(definition: Definition, it: Iter) -> list[int]:
-    extent = spans(it)
-    found = {*divisors(definition.body, it), *_dilations(definition, it)}
-    return sorted(m for m in found if 1 < m < extent)
+    steps = {*divisors(definition.body, it), *_dilations(definition, it)} - {0, 1}
+    return sorted(m for m in steps or _blocks(definition, it) if m < spans(it))
+
+
+def _blocks(definition: Definition, it: Iter) -> set[int]:
+    """The size of blocks in which a band is made of dense products.
+
+    A band is a product whose factors all move with `it`, and one of them with another output iterator w
+    alike. A block of n rows then needs n + |w| - 1 columns where |w| count.
+    """
+    sums = [n for n in postorder(definition.body) if isinstance(n, Reduce) and is_product_sum(n)]
+    if len(sums) != 1 or not all(it in free_iters(f) for f in factors_of(sums[0].body)):
+        return set()
+    widths = [
+        spans(w)
+        for index in indices(sums[0].body)
+        for w in definition.iters
+        if w is not it and index.coefficient(it)
+        if abs(index.coefficient(w) or 0) == abs(index.coefficient(it) or 0)
+    ]
+    rows = min(MOST_ROWS, min(widths, default=0) // 2)
+    return {1 << rows.bit_length() - 1} if rows >= FEWEST_ROWS else set()
 
 
 def _dilations(definition: Definition, it: Iter) -> set[int]:
-    """Steps of summed iterators in positions that move one by one with an output iterator."""
-    summed_iters = {
-        s for node in postorder(definition.body) if isinstance(node, Reduce) for s in node.iters
-    }
+    """Steps with which something slides along `it`: the taps of a window, or the offsets of a band.
+
+    Only one dilation of a position is one of `it`: of n + 3*r + 6*s it is 3.
+    """
+    if not any(map(is_product_sum, postorder(definition.body))):
+        return set()
     found: set[int] = set()
     for index in indices(definition.body):
-        if index.coefficient(it) != 1:
-            continue
-        steps = [c for s in summed_iters if (c := index.coefficient(s))]
-        found |= {abs(c) for c in steps if abs(c) > 1}
+        if index.coefficient(it) == 1:
+            steps = [index.coefficient(other) for other in index.leaves() if other is not it]
+            found.add(gcd(*(step for step in steps if step)))
     return found
 
 
 def split_summed(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """sum[r in 0:m*n](f(r))  =  sum[q in 0:n, p in 0:m](f(m*q + p)), for windows of a few taps."""
-    if not isinstance(node, Reduce) or not summed(node):
+    """sum[r in 0:m*n](f(r))  =  sum[q in 0:n, p in 0:m](f(m*q + p)), for all taps of a window at once."""
+    if not isinstance(node, Reduce) or not summed(node) or not is_product_sum(node):
         return
-    for it in node.iters:
-        extent = spans(it)
-        if not is_product_sum(node) or extent > MAX_TAPS or not slides(node, it):
-            continue
-        for modulus in FEW:
-            if extent % modulus == 0 and extent > modulus:
-                quotient = fresh(it.name, 0, extent // modulus, taken)
-                residue = fresh(it.name, 0, modulus, taken)
-                value = it.lo + Int.of(quotient) * modulus + residue
-                rest = tuple(other for other in node.iters if other is not it)
-                yield Reduce("sum", (*rest, quotient, residue), substitute(node.body, {it: value}))
+    for modulus in FEW:
+        parts: dict[Iter, tuple[Iter, Iter]] = {}
+        for it in _taps(node, modulus):
+            if spans(it) % modulus == 0:
+                quotient = fresh(it.name, 0, spans(it) // modulus, taken)
+                parts[it] = (quotient, fresh(it.name, 0, modulus, taken))
+        if parts:
+            values = {it: it.lo + Int.of(q) * modulus + p for it, (q, p) in parts.items()}
+            iters = (i for it in node.iters for i in parts.get(it, (it,)))
+            yield Reduce("sum", tuple(iters), substitute(node.body, values))
+
+
+def _taps(node: Reduce, modulus: int) -> list[Iter]:
+    """The iterators of windows that are wider than `modulus` and narrow enough to be cut."""
+    return [it for it in node.iters if modulus < spans(it) <= MAX_TAPS and slides(node, it)]
 
 
 def reverse(node: Expr, taken: set[str]) -> Iterator[Expr]:
@@ -184,27 +257,31 @@ def reverse(node: Expr, taken: set[str]) -> Iterator[Expr]:
 
 
 def relax(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """sum[r in 0:n](f(r) * g(r))  =  sum[r in 0:m](f'(r) * g'(r)), m > n the next multiple of 2 or 3.
+    """sum[r in 0:n](f(r) * g(r))  =  sum[r in 0:m](f(r) * g'(r)), m > n the next multiple of 2 or 3.
 
-    f' and g' are f and g inside the old range and 0 outside, so the new terms are 0 * 0.
+    For all taps of a window at once. g' is g inside the old range and 0 outside: the factor that depends
+    on fewest iterators, which are the weights. The others stay as they are, so that what slides still does.
     """
     if not isinstance(node, Reduce) or not summed(node) or depends_on_data(node.body):
         return
-    for it in node.iters:
-        extent = spans(it)
-        if not is_product_sum(node) or not slides(node, it) or any(extent % m == 0 for m in FEW):
-            continue
-        for multiple in FEW:
-            larger = -(-extent // multiple) * multiple
-            if multiple < extent <= MAX_TAPS:
-                wide = Iter(it.name, it.lo, it.lo + larger)
-                factors = [_extended(f, it, wide) for f in factors_of(node.body)]
-                iters = tuple(wide if other is it else other for other in node.iters)
-                yield Reduce("sum", iters, multiply(factors))
+    if not is_product_sum(node):
+        return
+    for multiple in FEW:
+        wide = {
+            it: Iter(it.name, it.lo, it.lo + -(-spans(it) // multiple) * multiple)
+            for it in _taps(node, multiple)
+            if not any(spans(it) % m == 0 for m in FEW)
+        }
+        if wide:
+            iters = tuple(wide.get(it, it) for it in node.iters)
+            yield Reduce("sum", iters, multiply(_relaxed(factors_of(node.body), wide)))
 
 
-def _extended(factor: Expr, old: Iter, wide: Iter) -> Expr:
-    moved = guarded(substitute(factor, {old: Int.of(wide)}))
-    if isinstance(factor, Const):
-        return moved
-    return where(less(Int.of(wide), old.hi), moved)
+def _relaxed(factors: tuple[Expr, ...], wide: dict[Iter, Iter]) -> list[Expr]:
+    """The factors over wider ranges, one of them 0 outside each old range."""
+    made = [guarded(substitute(f, {a: Int.of(b) for a, b in wide.items()})) for f in factors]
+    for old, new in wide.items():
+        moving = [n for n, f in enumerate(factors) if old in free_iters(f)]
+        weights = min(moving, key=lambda n: len(free_iters(factors[n])))
+        made[weights] = simplify_expression(where(less(Int.of(new), old.hi), made[weights]))
+    return made

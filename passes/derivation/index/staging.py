@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import Definition, Read, Reduce, Tensor
@@ -12,7 +11,7 @@ from tcomp.passes.derivation.rule import replaced
 from tcomp.passes.lift import postorder_outside_reductions
 from tcomp.passes.scoping import free_iters, fresh_name
 
-MAX_SPLIT = 6  # iterators of a sum whose subsets are all tried
+MAX_SPLIT = 6  # iterators of a sum that is split
 
 
 def split_summation(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
@@ -20,18 +19,24 @@ def split_summation(definition: Definition, taken: set[str]) -> Iterator[tuple[D
 
     Tried for iterators j that f slides over (a position moves with j and an output iterator together):
     only there does the intermediate tensor repeat less work than it stores. Either all of them move out, or
-    the outer part of a window in two levels, such as r in a position h + 3*r + s.
+    the outer level of a window in two levels, such as r in a position h + 3*r + s.
     """
     for node in postorder_outside_reductions(definition.body):
         if not isinstance(node, Reduce) or not summed(node) or len(node.iters) > MAX_SPLIT:
             continue
         sliding = [it for it in node.iters if slides(node, it)]
-        for count in range(len(sliding), 0, -1):
-            for outside in combinations(sliding, count):
-                inside = set(sliding) - set(outside)
-                parted = all(_move_together(node, it, inside) for it in outside)
-                if len(outside) < len(node.iters) and (not inside or parted):
-                    yield _staged(definition, node, outside, set(taken))
+        for outside in dict.fromkeys((tuple(sliding), tuple(_outer_level(node, sliding)))):
+            if outside and len(outside) < len(node.iters):
+                yield _staged(definition, node, outside, set(taken))
+
+
+def _outer_level(node: Reduce, sliding: list[Iter]) -> list[Iter]:
+    """The iterators with larger steps than another one in a position that moves with both."""
+    coarse: set[Iter] = set()
+    for index in indices(node.body):
+        steps = {it: abs(index.coefficient(it) or 0) for it in sliding if it in index.leaves()}
+        coarse |= {it for it, step in steps.items() if step > min(steps.values())}
+    return [it for it in sliding if it in coarse]
 
 
 def _staged(
@@ -48,11 +53,6 @@ def _staged(
         Definition(tensor, iters, inside),
         Definition(definition.tensor, definition.iters, rest),
     )
-
-
-def _move_together(node: Reduce, it: Iter, others: set[Iter]) -> bool:
-    """Whether some position moves with an iterator and with one of the others."""
-    return any(it in i.leaves() and not others.isdisjoint(i.leaves()) for i in indices(node.body))
 
 
 def slides(node: Reduce, it: Iter) -> bool:

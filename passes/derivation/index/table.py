@@ -42,9 +42,10 @@ INDEX_RULES: tuple[Rule, ...] = (
         "variable splitting",
         "T[y] = f(y)",
         "U[p, q] = f(m*q + p); T[y] = U[y % m, y // m]",
-        "where m does not divide the range, reads of the points beyond it are guarded",
-        _OLLIE + ", variable substitution",
-        on_definitions(splitting.split_output),
+        "m divides a position, or is the dilation of a window or a band along y, or the rows of a block of "
+        "a band; where it does not divide the range, reads of the points beyond it are guarded",
+        _OLLIE + ", variable substitution; residues as a batch, which its banded product is not",
+        splitting.split_outputs,
         reassociates=False,
     ),
     Rule(
@@ -60,7 +61,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "skew",
         "T[h, r] = f(h + a*r, r)",
         "U[t, r] = f(t, r); T[h, r] = U[h + a*r, r]",
-        "h has coefficient 1 or -1; points that nobody reads are guarded",
+        "h has coefficient 1 or -1; points that nobody reads are guarded; other iterators may move the position too",
         _OLLIE + ", variable substitution",
         on_definitions(affine.skew),
         reassociates=False,
@@ -111,11 +112,10 @@ INDEX_RULES: tuple[Rule, ...] = (
     Rule(
         "boundary relaxing",
         "sum[r in 0:n](f(r) * g(r))",
-        "sum[r in 0:m](f(r) * g(r)) with f and g guarded: 0 from n on",
-        "m > n; the new terms are 0 * 0",
+        "sum[r in 0:m](f(r) * g(r)) with g guarded: 0 from n on",
+        "m > n; the new terms are f * 0, so inputs are finite",
         _OLLIE + ", boundary relaxing",
         everywhere(splitting.relax),
-        reassociates=False,
     ),
     Rule(
         "sum reversal",
