@@ -7,10 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Protocol
 
 from tcomp.ir.integer import Iter
-from tcomp.ir.tensor.nodes import Apply, Definition, Expr, Program, Read, Reduce, Scan, postorder
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Definition,
+    Expr,
+    Program,
+    Read,
+    Reduce,
+    Scan,
+    Tensor,
+    postorder,
+)
 from tcomp.ops import OPS
 from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
@@ -50,17 +61,60 @@ def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> flo
     )
 
 
-def _total(program: Program, constants: frozenset[str], of: Callable[[Definition], float]) -> float:
+def _total(
+    program: Program,
+    constants: frozenset[str],
+    of: Callable[[Definition, frozenset[Tensor]], float],
+) -> float:
     called = split_constants(program, constants)[1] if constants else program
     if any(_products(definition) > 1 for definition in called.definitions()):
         called = split_products(called)  # as planning does
     total = 0.0
+    handed = _handed_on(called)
     for statement in called.body:
         if isinstance(statement, Scan):
-            total += sum(_stepwise(d) * of(d) for d in statement.definitions)
+            total += sum(_stepwise(d) * of(d, frozenset()) for d in statement.definitions)
         else:
-            total += of(statement)
+            total += of(statement, handed & _tensors(statement) if handed else handed)
     return total
+
+
+def _handed_on(program: Program) -> frozenset[Tensor]:
+    """Tensors that a definition and the next one, one of them a product, may hand on block by block."""
+    found: set[Tensor] = set()
+    read: dict[Tensor, int] = {}
+    for definition in program.definitions():
+        for tensor in _tensors(definition) - {definition.tensor}:
+            read[tensor] = read.get(tensor, 0) + 1
+    statements = program.body
+    for made, reader in pairwise(statements):
+        if isinstance(made, Scan) or isinstance(reader, Scan) or read.get(made.tensor) != 1:
+            continue
+        if made.tensor in program.results or made.tensor not in _tensors(reader):
+            continue
+        if (_products(made) or _products(reader)) and _aligned(made.tensor, reader):
+            found.add(made.tensor)
+    return frozenset(found)
+
+
+def _aligned(tensor: Tensor, reader: Definition) -> bool:
+    """Whether parts of a tensor are all that parts of its reader need."""
+    return any(
+        any(index.coefficient(it) for index in node.index for it in reader.iters if _several(it))
+        for node in postorder(reader.body)
+        if isinstance(node, Read) and node.tensor is tensor
+    )
+
+
+def _several(it: Iter) -> bool:
+    return bool(it.extent.constant > 1)
+
+
+@lru_cache(1 << 14)
+def _tensors(definition: Definition) -> frozenset[Tensor]:
+    """What a definition makes and reads."""
+    reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+    return frozenset((definition.tensor, *reads))
 
 
 def _stepwise(definition: Definition) -> float:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import ceil
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
-from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, postorder
+from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
@@ -64,26 +64,28 @@ class Occurrence:
 
 
 @lru_cache(1 << 14)
-def cycles(definition: Definition) -> float:
-    """Estimated cycles of a definition that is a loop nest of its own."""
+def cycles(definition: Definition, handed: frozenset[Tensor] = frozenset()) -> float:
+    """Estimated cycles of a definition that is a loop nest of its own, or one of a block with those that
+    `handed` tensors come from or go to (`passes.blocks`)."""
     found = occurrence(definition)
     work = _contraction(definition, found) if found is not None else _nest(definition)
-    return START + work + _memory(definition)
+    return START + work + _memory(definition, handed)
 
 
 @lru_cache(1 << 14)
-def least_cycles(definition: Definition) -> float:
+def least_cycles(definition: Definition, handed: frozenset[Tensor] = frozenset()) -> float:
     """What the definition would take if its product were perfectly regular: what further steps may reach."""
     node = _one_sum(definition)
     if node is None:
-        return cycles(definition)
+        return cycles(definition, handed)
     reached = 1.0
     for group in _by_output(node, frozenset(definition.iters)):
         reached *= group
     points = extent(definition.iters)
     products = min(points, reached) * extent(node.iters) / _periods(node.body)
     lanes = VECTOR_BYTES / max(1, definition.tensor.dtype.bytes)
-    return min(cycles(definition), START + products / (PRODUCTS * lanes) + _memory(definition))
+    regular = START + products / (PRODUCTS * lanes) + _memory(definition, handed)
+    return min(cycles(definition, handed), regular)
 
 
 @lru_cache(1 << 14)
@@ -258,15 +260,25 @@ def _along(node: Read, it: Iter) -> float:
 # -- parts -------------------------------------------------------------------------------------------
 
 
-def _memory(definition: Definition) -> float:
-    """Cycles to bring in each distinct element that is read, and to write the result."""
-    total = extent(definition.iters) * definition.tensor.dtype.bytes
+def _memory(definition: Definition, handed: frozenset[Tensor]) -> float:
+    """Cycles to bring in each distinct element that is read, and to write the result. What is handed on
+    never goes further than the shared cache."""
+    near = total = 0.0
     for tensor in {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}:
-        size = 1.0
-        for axis in tensor.shape:
-            size *= axis.constant
-        total += size * tensor.dtype.bytes
-    return total / (NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR)
+        size = extent_of(tensor) * tensor.dtype.bytes
+        near, total = near + size * (tensor in handed), total + size
+    size = extent(definition.iters) * definition.tensor.dtype.bytes
+    near, total = near + size * (definition.tensor in handed), total + size
+    rate = NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR
+    return near / max(rate, MIDDLE) + (total - near) / rate
+
+
+def extent_of(tensor: Tensor) -> float:
+    """Elements of a tensor."""
+    size = 1.0
+    for axis in tensor.shape:
+        size *= axis.constant
+    return size
 
 
 def _one_sum(definition: Definition) -> Reduce | None:
