@@ -64,32 +64,43 @@ class Occurrence:
         return extent(self.batch) * extent(self.rows) * extent(self.columns) * extent(self.inner)
 
 
-@lru_cache(1 << 14)
-def cycles(definition: Definition, bound: frozenset[Tensor] = frozenset()) -> float:
-    """Estimated cycles of a definition that is a loop nest of its own.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a program says of the tensors of a definition.
 
-    Vectors of operands that `bound` tensors alone decide were packed before any call.
+    Vectors of operands that `bound` tensors alone decide were packed before any call. `handed` tensors are
+    handed from a definition to the next one block by block.
     """
-    found = occurrence(definition)
-    work = _contraction(definition, found, bound) if found is not None else _nest(definition)
-    return START + work + _memory(definition)
+
+    bound: frozenset[Tensor] = frozenset()
+    handed: frozenset[Tensor] = frozenset()
+
+
+NOTHING = Known()
 
 
 @lru_cache(1 << 14)
-def least_cycles(definition: Definition, bound: frozenset[Tensor] = frozenset()) -> float:
+def cycles(definition: Definition, known: Known = NOTHING) -> float:
+    """Estimated cycles of a definition that is a loop nest of its own, or one of a block (`passes.blocks`)."""
+    found = occurrence(definition)
+    work = _contraction(definition, found, known) if found is not None else _nest(definition)
+    return START + work + _memory(definition, known)
+
+
+@lru_cache(1 << 14)
+def least_cycles(definition: Definition, known: Known = NOTHING) -> float:
     """What the definition would take if its product were perfectly regular: what further steps may reach."""
     node = _one_sum(definition)
     if node is None:
-        return cycles(definition, bound)
+        return cycles(definition, known)
     reached = 1.0
     for group in _by_output(node, frozenset(definition.iters)):
         reached *= group
     points = extent(definition.iters)
     products = min(points, reached) * extent(node.iters) / _periods(node.body)
     lanes = VECTOR_BYTES / max(1, definition.tensor.dtype.bytes)
-    return min(
-        cycles(definition, bound), START + products / (PRODUCTS * lanes) + _memory(definition)
-    )
+    regular = START + products / (PRODUCTS * lanes) + _memory(definition, known)
+    return min(cycles(definition, known), regular)
 
 
 @lru_cache(1 << 14)
@@ -150,7 +161,7 @@ def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
 # -- contractions ------------------------------------------------------------------------------------
 
 
-def _contraction(definition: Definition, found: Occurrence, bound: frozenset[Tensor]) -> float:
+def _contraction(definition: Definition, found: Occurrence, known: Known) -> float:
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
     rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
     inner = extent(found.inner)
@@ -166,7 +177,7 @@ def _contraction(definition: Definition, found: Occurrence, bound: frozenset[Ten
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
-    packed = batch * inner * (rows * _left(found) + columns * _right(found, bound))
+    packed = batch * inner * (rows * _left(found) + columns * _right(found, known.bound))
     return work + packed + _outside(definition) / (PRODUCTS * lanes)
 
 
@@ -303,19 +314,28 @@ def _along(node: Read, it: Iter) -> float:
 # -- parts -------------------------------------------------------------------------------------------
 
 
-def _memory(definition: Definition) -> float:
-    """Cycles to bring in each distinct element that is read, and to write the result."""
-    total = extent(definition.iters) * definition.tensor.dtype.bytes
+def _memory(definition: Definition, known: Known) -> float:
+    """Cycles to bring in each distinct element that is read, and to write the result. What is handed on
+    never goes further than the shared cache."""
+    size = extent(definition.iters) * definition.tensor.dtype.bytes
+    near, total = size * (definition.tensor in known.handed), size
     reads: dict[Tensor, float] = {}
     for node in postorder(definition.body):
         if isinstance(node, Read):
             reads[node.tensor] = reads.get(node.tensor, 0.0) + _reached(node)
     for tensor, reached in reads.items():
-        size = 1.0
-        for axis in tensor.shape:
-            size *= axis.constant
-        total += min(reached, size) * tensor.dtype.bytes
-    return total / (NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR)
+        size = min(reached, extent_of(tensor)) * tensor.dtype.bytes
+        near, total = near + size * (tensor in known.handed), total + size
+    rate = NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR
+    return near / max(rate, MIDDLE) + (total - near) / rate
+
+
+def extent_of(tensor: Tensor) -> float:
+    """Elements of a tensor."""
+    size = 1.0
+    for axis in tensor.shape:
+        size *= axis.constant
+    return size
 
 
 def _reached(node: Read) -> float:

@@ -48,7 +48,8 @@ class Interned(type):
         super().__init__(name, bases, namespace)
         fields = namespace.get("__annotations__", {"": "Any"}).values()
         cls.may_be_loose = any(word in str(f) for f in fields for word in _LOOSE_WORDS)
-        cls.table = table = {}
+        table: dict[tuple[Any, ...], _Ref] = {}
+        cls.table = table
         cls.setters = cls.set_facts = None
 
         def forget(dead: _Ref) -> None:
@@ -69,7 +70,7 @@ class Interned(type):
         found = cls.table.get(key)
         if found is not None and (known := found()) is not None:
             return known
-        node = object.__new__(cls)
+        node: Any = object.__new__(cls)  # type: ignore[arg-type]
         for setter, value in zip(cls.setters or _prepared(cls), args, strict=True):
             setter(node, value)
         if cls.set_facts is not None:

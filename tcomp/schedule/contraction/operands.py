@@ -14,6 +14,7 @@ from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.pack import Block, Packer, Panel
 from tcomp.schedule.contraction.tasks import Place, RowPanels, Task, Tile, column_panels
 from tcomp.schedule.contraction.tile import Position, TileShape
+from tcomp.schedule.storage import line_pitch
 from tcomp.schedule.vectorize import vectorize
 
 _LINE = 64  # bytes of a cache line
@@ -84,12 +85,6 @@ def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
         return PanelRight(g, b, inner, _private(g, "right", extent), width)
     pitch = line_pitch(b.task_columns + b.lanes, g.right.value.dtype.bytes)
     return LineRight(g, b, inner, _private(g, "right", b.depth * pitch), pitch, width)
-
-
-def line_pitch(extent: int, size: int) -> int:
-    """Elements between rows: whole cache lines, an odd number so that rows fall into different sets."""
-    lines = ceil(extent * size / _LINE)
-    return (lines | 1) * _LINE // size
 
 
 def _private(g: Geometry, stem: str, extent: int) -> Buffer:
