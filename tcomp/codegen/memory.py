@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ def emit_load(emitter: FunctionEmitter, node: Load) -> Ssa:
         raw = _contiguous(emitter, node, mask)
     elif mask is None:
         raw = _strided(emitter, node)
+    elif _is_short(emitter, node.buffer, node.stride, node.lanes) and node.word is None:
+        raw = _interleaved_where(emitter, node, mask)
     else:
         lane_offsets = Ssa(literals([node.stride * k for k in range(node.lanes)], i64), _i64s(node))
         raw = _gathered(emitter, node.buffer, node.index, lane_offsets, node.lanes, mask, node.word)
@@ -66,7 +69,7 @@ def emit_store(emitter: FunctionEmitter, stmt: Store) -> None:
         _store_scalar(emitter, stmt, value, mask)
     elif stmt.stride == 1:
         _store_contiguous(emitter, stmt, value, mask)
-    elif _spreads(emitter, stmt):
+    elif _is_short(emitter, stmt.buffer, stmt.stride, lanes):
         _spread(emitter, stmt, value, mask)
     elif mask is None:
         _store_lanes(emitter, stmt, value)
@@ -175,6 +178,28 @@ def _interleaved(emitter: FunctionEmitter, node: Load) -> Ssa:
     return result
 
 
+def _interleaved_where(emitter: FunctionEmitter, node: Load, mask: Expr) -> Ssa:
+    """Every stride-th element out of `stride` vectors of which only the wanted lanes are read; zero where
+    masked off."""
+    lanes, type_ = node.lanes, memory(node.dtype, node.lanes)
+    bits = _bits(emitter, mask, lanes)
+    result = Ssa("zeroinitializer", type_)
+    for number, (lane, kept) in enumerate(_parts(emitter, bits, lanes, node.stride)):
+        index = node.index + number * lanes
+        pointer = emitter.pointer(node.buffer, index)
+        name = f"llvm.masked.load.{mangled(type_)}.p0"
+        emitter.builder.declarations.intrinsic(name, type_, ["ptr", bits.type, type_])
+        text = (
+            f"call {type_} @{name}(ptr align {alignment(node.buffer, index)} {pointer}, "
+            f"{kept.typed}, {type_} zeroinitializer)"
+        )
+        part = emitter.builder.load(text, type_, [pointer, kept], node.buffer)
+        places = {k: place for place, k in lane.items()}
+        picks = [lanes + places[k] if k in places else k for k in range(lanes)]
+        result = emitter.shuffle(result, part, picks)
+    return result
+
+
 def _gathered(
     emitter: FunctionEmitter,
     buffer: Buffer,
@@ -235,24 +260,12 @@ def _store_lanes(emitter: FunctionEmitter, stmt: Store, value: Ssa) -> None:
         )
 
 
-def _spreads(emitter: FunctionEmitter, stmt: Store) -> bool:
-    """Whether masked stores are cheap, and few of them hold all elements of a strided one."""
-    short = 1 < stmt.stride <= _SHUFFLED_STRIDE and stmt.value.lanes >= 4
-    return short and stmt.buffer.dtype.bytes >= 4 and emitter.target.has("avx512f")
-
-
 def _spread(emitter: FunctionEmitter, stmt: Store, value: Ssa, mask: Expr | None) -> None:
     """The elements as every stride-th of `stride` vectors, whose other lanes are masked off."""
     lanes = stmt.value.lanes
     bits = _bits(emitter, mask, lanes)
-    nowhere = Ssa(literal(False, boolean, lanes), bits.type)
-    for number in range(stmt.stride):
-        lane = {
-            w - number * lanes: k for k, w in enumerate(range(0, lanes * stmt.stride, stmt.stride))
-        }
-        picks = [lane.get(place, -1) for place in range(lanes)]
-        part = emitter.shuffle(value, value, picks)
-        kept = emitter.shuffle(bits, nowhere, [p if p >= 0 else lanes for p in picks])
+    for number, (lane, kept) in enumerate(_parts(emitter, bits, lanes, stmt.stride)):
+        part = emitter.shuffle(value, value, [lane.get(place, -1) for place in range(lanes)])
         pointer = emitter.pointer(stmt.buffer, stmt.index + number * lanes)
         align = alignment(stmt.buffer, stmt.index + number * lanes)
         name = f"llvm.masked.store.{mangled(value.type)}.p0"
@@ -295,6 +308,28 @@ def alignment(buffer: Buffer, index: Int) -> int:
         return width
     steps = [factor for _, factor in index.terms]
     return gcd(VECTOR_ALIGNMENT, *(width * step for step in [*steps, index.constant]))
+
+
+def _is_short(emitter: FunctionEmitter, buffer: Buffer, stride: int, lanes: int) -> bool:
+    """Whether masked vectors are cheap, and few of them hold all elements of a strided one."""
+    short = 1 < stride <= _SHUFFLED_STRIDE and lanes >= 4
+    return short and buffer.dtype.bytes >= 4 and emitter.target.has("avx512f")
+
+
+def _parts(
+    emitter: FunctionEmitter, bits: Ssa, lanes: int, stride: int
+) -> Iterator[tuple[dict[int, int], Ssa]]:
+    """For each of `stride` vectors that hold strided elements: which lane is at which place, and the mask of
+    the places that `bits` wants."""
+    nowhere = Ssa(literal(False, boolean, lanes), bits.type)
+    for number in range(stride):
+        lane = {
+            w - number * lanes: k
+            for k, w in enumerate(range(0, lanes * stride, stride))
+            if 0 <= w - number * lanes < lanes
+        }
+        picks = [lane.get(place, lanes) for place in range(lanes)]
+        yield lane, emitter.shuffle(bits, nowhere, picks)
 
 
 def _never(mask: Expr | None) -> bool:
