@@ -147,29 +147,50 @@ def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
 
 def _contraction(definition: Definition, found: Occurrence) -> float:
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
-    rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
+    rows, batch = extent(found.rows), extent(found.batch)
     inner = extent(found.inner)
-    run = 1.0  # vectors fill where columns are one range of memory of the result, or along channels
-    iters = list(definition.iters)
-    while iters and iters[-1] not in found.columns:
-        iters.pop()  # phases, and ranges of one
-    for it in reversed(iters):
-        if it not in found.columns and _several(it):
-            break
-        run *= it.extent.constant
-    filled = max(n / (lanes * ceil(n / lanes)) for n in (run, rows))
+    # Vectors fill where columns are one range of memory of the result; so do rows if they are one.
+    runs = [_run(definition, found.columns)]
+    runs += [rows] if _run(definition, found.rows) == rows else []
+    filled = max(n / (lanes * ceil(n / lanes)) for n in runs)
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
-    packed = (
-        batch
-        * inner
-        * (
-            rows * _packing(found.left, found.rows, found.inner)
-            + columns * _packing(found.right, found.columns, found.inner)
-        )
-    )
-    return work + packed + _outside(definition)
+    left = _packed(found.left, found.rows, found)
+    right = _packed(found.right, found.columns, found)
+    return work + batch * (left + right) + _outside(definition)
+
+
+def _run(definition: Definition, iters: tuple[Iter, ...]) -> float:
+    """The points of the innermost of some iterators that are neighbours among those of the result."""
+    run, rest = 1.0, list(definition.iters)
+    while rest and rest[-1] not in iters:
+        rest.pop()
+    for it in reversed(rest):
+        if it not in iters and _several(it):
+            break
+        run *= it.extent.constant
+    return run
+
+
+def _packed(factors: tuple[Expr, ...], own: tuple[Iter, ...], found: Occurrence) -> float:
+    """Cycles of bringing an operand into panels, once for each number of the batch; what slides is copied by
+    place, however often it is met."""
+    rate = _packing(factors, own, found.inner)
+    elements = extent(own) * extent(found.inner)
+    if rate == PACK_IRREGULAR:
+        moving = frozenset((*own, *found.inner))
+        reads = [n for f in factors for n in postorder(f) if isinstance(n, Read)]
+        elements = min(elements, max((_places(r, moving) for r in reads), default=elements))
+    return elements * rate
+
+
+def _places(read: Read, moving: frozenset[Iter]) -> float:
+    """The elements of a tensor that a read can meet while some iterators move."""
+    total = 1.0
+    for index, axis in zip(read.index, read.tensor.shape, strict=True):
+        total *= min(axis.constant, _values(index, index_iters((index,)) & moving))
+    return total
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:

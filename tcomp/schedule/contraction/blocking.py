@@ -146,16 +146,16 @@ def _left(g: Geometry, tile_rows: int) -> int:
 
 def _right(g: Geometry, threads: int) -> int:
     """Right as it lies for few rows, a small matrix, or one that is a panel already; packed otherwise."""
-    affine = g.right.is_affine_along(g.columns)
+    affine, lines = g.right.is_affine_along(g.columns), g.right.by_lines
     size = g.inner * g.columns.extent * g.dtype.bytes
     panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
     good = g.rows.extent <= _STREAMED_ROWS or panel or size <= g.scope.target.l2 // 4
     if good and affine and g.right.is_plain() and g.right.step_own() == 1:
         return DIRECT
     left = g.rows.extent * g.inner * g.dtype.bytes
-    if _is_short(g) or (affine and left <= g.scope.target.l2 // 2):
+    if _is_short(g) or (not lines and left <= g.scope.target.l2 // 2):
         return PRIVATE  # left stays, so that no part of right comes back (128x768x768 653 us, shared 760)
-    if not affine or g.batch.extent >= 2 * threads or size * g.spread.extent > _SHARED_BYTES:
+    if lines or g.batch.extent >= 2 * threads or size * g.spread.extent > _SHARED_BYTES:
         return PRIVATE
     return SHARED
 
@@ -198,7 +198,8 @@ def inner_unit(g: Geometry, left: int, right: int, unroll: int) -> int:
     unit = lcm(unroll, prod(d.extent for d in loops[1:]))
     for mode, side, _ in sides:
         if mode == PRIVATE:
-            unit = lcm(unit, side.unit() if len(side.inner) > 1 else g.lanes)
+            vectors = g.lanes if side.along == 0 else 1
+            unit = lcm(unit, side.unit() * vectors)
     return unit
 
 
@@ -297,7 +298,7 @@ def _column_choices(g: Geometry, width: int, depth: int, right: int, threads: in
         return
     if right == PRIVATE:
         most = max(width, int(0.9 * g.scope.target.l2) // g.dtype.bytes // depth)
-        if not g.right.is_affine_along(g.columns):
+        if g.right.by_lines:
             run = g.right.run_unit()
             runs = columns // run
             divisors = [d for d in range(1, runs + 1) if runs % d == 0]
