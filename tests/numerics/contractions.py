@@ -99,8 +99,9 @@ EINSUMS = [
     ("abcd", "aebf", "dfce"), ("abc", "acd", "db"), ("ab", "cad", "dcb"), ("abcd", "dbea", "ec"),
     ("abcde", "efbad", "cf"), ("bqhd", "bhqk", "bkhd"), ("acbd", "abe", "ced"), ("dba", "dck", "kbca"),
     ("abcd", "ea", "bced"), ("abcd", "eb", "aecd"), ("ab", "akc", "ckb"),
+    ("abcdef", "dega", "gfbc"), ("abc", "bda", "dc"),
 ]  # fmt: skip
-EXTENTS = {"a": 3, "b": 5, "c": 4, "d": 6, "e": 2, "f": 7, "h": 3, "k": 5, "q": 4}
+EXTENTS = {"a": 3, "b": 5, "c": 4, "d": 6, "e": 2, "f": 7, "g": 5, "h": 3, "k": 5, "q": 4}
 
 
 def contraction(out: str, left: str, right: str, extents: Mapping[str, int] = EXTENTS) -> Program:
