@@ -242,3 +242,14 @@ def test_many_terms_of_few_outputs_are_split() -> None:
     assert [int(it.extent) for it in partial.batch] == [
         19
     ]  # of 2048 terms each, and 1088 left over
+
+
+def test_constant_matrices_are_packed_before_any_call() -> None:
+    source = matmul(100, 96, 200, tb=True)
+    (definition,) = source.definitions()
+    found = match(definition)
+    assert found is not None
+    target = replace(WIDE, l2=1 << 18)
+    weights = frozenset({source.inputs[1]})
+    assert choose(survey_dense(found, target), 2).right == PRIVATE
+    assert choose(survey_dense(found, target, weights), 2).right == SHARED

@@ -153,9 +153,12 @@ def _right(g: Geometry, threads: int) -> int:
     if good and affine and g.right.is_plain() and g.right.step_own() == 1:
         return DIRECT
     left = g.rows.extent * g.inner * g.dtype.bytes
+    whole = size * g.spread.extent
+    if not lines and g.has_constant_right() and whole <= _SHARED_BYTES:
+        return SHARED
     if _is_short(g) or (not lines and left <= g.scope.target.l2 // 2):
         return PRIVATE  # left stays, so that no part of right comes back (128x768x768 653 us, shared 760)
-    if lines or g.batch.extent >= 2 * threads or size * g.spread.extent > _SHARED_BYTES:
+    if lines or g.batch.extent >= 2 * threads or whole > _SHARED_BYTES:
         return PRIVATE
     return SHARED
 
@@ -272,6 +275,8 @@ def _task(
                 each += cost.pack_right(g, columns, lanes)
             else:
                 each += cost.read_right(g, columns, lanes)
+            if right == SHARED:  # nobody asked for a task's first panel
+                each += cost.read_right(g, vectors * lanes, lanes)
             shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
             best = min(best, (shares * each, count, columns))
     return best[1], best[2]

@@ -157,6 +157,11 @@ class Geometry:
         """One side's value over the counters of its own dimension and of `inner`."""
         return self.scope.template(expr, [*self.around(), own, *inner])
 
+    def has_constant_right(self) -> bool:
+        """Whether right is known before any call, and packed for all of them."""
+        reads = {n.tensor for n in t.postorder(self.contraction.right) if isinstance(n, t.Read)}
+        return reads <= self.scope.constants and self.batch.extent == 1
+
     def holds_sums(self) -> bool:
         """Whether the output has the type of the sums, and can keep partial ones."""
         return self.output.buffer.dtype is self.dtype
