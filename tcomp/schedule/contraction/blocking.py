@@ -122,7 +122,7 @@ def _is_far(g: Geometry) -> bool:
 
 def _prefetch(g: Geometry, rows: int, vectors: int, right: int) -> int:
     """Whether right comes from beyond L2, then into it in time."""
-    streams = right == DIRECT and g.rows.extent <= _STREAMED_ROWS
+    streams = right != PRIVATE and g.rows.extent <= _STREAMED_ROWS
     if not can_prefetch(g, right) or not _is_far(g) or streams:
         return 0
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
@@ -149,13 +149,15 @@ def _right(g: Geometry, threads: int) -> int:
     affine, lines = g.right.is_affine_along(g.columns), g.right.by_lines
     size = g.inner * g.columns.extent * g.dtype.bytes
     panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
-    good = g.rows.extent <= _STREAMED_ROWS or panel or size <= g.scope.target.l2 // 4
+    near = size <= g.scope.target.l2 // 4
+    whole = size * g.spread.extent
+    packed = not lines and g.has_constant_right() and whole <= _SHARED_BYTES
+    good = near or panel or (g.rows.extent <= _STREAMED_ROWS and not packed)
     if good and affine and g.right.is_plain() and g.right.step_own() == 1:
         return DIRECT
+    if packed:
+        return SHARED  # one stream for few rows (1x768x3072: 77 us as it lies, packed 50)
     left = g.rows.extent * g.inner * g.dtype.bytes
-    whole = size * g.spread.extent
-    if not lines and g.has_constant_right() and whole <= _SHARED_BYTES:
-        return SHARED
     if _is_short(g) or (not lines and left <= g.scope.target.l2 // 2):
         return PRIVATE  # left stays, so that no part of right comes back (128x768x768 653 us, shared 760)
     if lines or g.batch.extent >= 2 * threads or whole > _SHARED_BYTES:
@@ -180,7 +182,8 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
         room = l2 // 8 // width  # 64x64x16384: 0.69 ms, packed 1.30
         if g.rows.extent <= _STREAMED_ROWS and g.columns.extent > 4 * width:
             room = 8  # rows of right are streams, few at a time (1x4096x4096: 9.0 ms, by 8 rows 2.6 ms)
-    if not g.holds_sums() or g.inner <= room:
+    streams = right == SHARED and g.rows.extent <= _STREAMED_ROWS
+    if not g.holds_sums() or g.inner <= room or streams:
         return g.inner
     unit = inner_unit(g, left, right, unroll)
     blocks = ceil(g.inner / max(room, unit))
