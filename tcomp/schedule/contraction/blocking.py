@@ -125,7 +125,7 @@ def _is_far(g: Geometry) -> bool:
 
 def _prefetch(g: Geometry, rows: int, vectors: int, right: int) -> int:
     """Whether right comes from beyond L2, then into it in time."""
-    streams = right == DIRECT and g.rows.extent <= _STREAMED_ROWS
+    streams = right != PRIVATE and g.rows.extent <= _STREAMED_ROWS
     if not can_prefetch(g, right) or not _is_far(g) or streams or _glances(g):
         return 0  # 16x4096x1024: 0.34 ms, 16 rows ahead 0.42
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
@@ -149,16 +149,21 @@ def _left(g: Geometry, tile_rows: int) -> int:
 
 def _right(g: Geometry, threads: int) -> int:
     """Right as it lies for few rows, a small matrix, or one that is a panel already; packed otherwise."""
-    affine = g.right.is_affine_along(g.columns)
+    affine, lines = g.right.is_affine_along(g.columns), g.right.by_lines
     size = g.inner * g.columns.extent * g.dtype.bytes
     panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
-    good = g.rows.extent <= _STREAMED_ROWS or panel or size <= g.scope.target.l2 // 4
+    near = size <= g.scope.target.l2 // 4
+    whole = size * g.spread.extent
+    packed = not lines and g.has_constant_right() and whole <= _SHARED_BYTES
+    good = near or panel or (g.rows.extent <= _STREAMED_ROWS and not packed)
     if (good and affine and g.right.is_plain() and g.right.step_own() == 1) or _glances(g):
         return DIRECT
+    if packed:
+        return SHARED  # one stream for few rows (1x768x3072: 77 us as it lies, packed 50)
     left = g.rows.extent * g.inner * g.dtype.bytes
-    if _is_short(g) or (affine and left <= g.scope.target.l2 // 2):
+    if _is_short(g) or (not lines and left <= g.scope.target.l2 // 2):
         return PRIVATE  # left stays, so that no part of right comes back (128x768x768 653 us, shared 760)
-    if not affine or g.batch.extent >= 2 * threads or size * g.spread.extent > _SHARED_BYTES:
+    if lines or g.batch.extent >= 2 * threads or whole > _SHARED_BYTES:
         return PRIVATE
     return SHARED
 
@@ -180,7 +185,8 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
         room = l2 // 8 // width  # 64x64x16384: 0.69 ms, packed 1.30
         if g.rows.extent <= _STREAMED_ROWS and g.columns.extent > 4 * width:
             room = 8  # rows of right are streams, few at a time (1x4096x4096: 9.0 ms, by 8 rows 2.6 ms)
-    if not g.holds_sums() or g.inner <= room:
+    streams = right == SHARED and g.rows.extent <= _STREAMED_ROWS
+    if not g.holds_sums() or g.inner <= room or streams:
         return g.inner
     unit = inner_unit(g, left, right, unroll)
     blocks = ceil(g.inner / max(room, unit))
@@ -193,6 +199,7 @@ def _glances(g: Geometry) -> bool:
     return (
         _STREAMED_ROWS < g.rows.extent <= _DIRECT_ROWS
         and _is_far(g)
+        and not g.has_constant_right()
         and g.right.is_affine_along(g.columns)
         and g.right.is_plain()
         and g.right.step_own() == 1
@@ -213,7 +220,8 @@ def inner_unit(g: Geometry, left: int, right: int, unroll: int) -> int:
     unit = lcm(unroll, prod(d.extent for d in loops[1:]))
     for mode, side, _ in sides:
         if mode == PRIVATE:
-            unit = lcm(unit, side.unit() if len(side.inner) > 1 else g.lanes)
+            vectors = g.lanes if side.along == 0 else 1
+            unit = lcm(unit, side.unit() * vectors)
     return unit
 
 
@@ -290,6 +298,8 @@ def _task(
                 each += cost.pack_right(g, columns, lanes)
             else:
                 each += cost.read_right(g, columns, lanes)
+            if right == SHARED:  # nobody asked for a task's first panel
+                each += cost.read_right(g, vectors * lanes, lanes)
             shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
             best = min(best, (shares * each, count, columns))
     return best[1], best[2]
@@ -316,7 +326,7 @@ def _column_choices(g: Geometry, width: int, depth: int, right: int, threads: in
         return
     if right == PRIVATE:
         most = max(width, int(0.9 * g.scope.target.l2) // g.dtype.bytes // depth)
-        if not g.right.is_affine_along(g.columns):
+        if g.right.by_lines:
             run = g.right.run_unit()
             runs = columns // run
             divisors = [d for d in range(1, runs + 1) if runs % d == 0]

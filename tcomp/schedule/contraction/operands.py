@@ -80,7 +80,7 @@ def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
         name = g.scope.names.fresh("right")
         buffer = Buffer(name, g.right.value.dtype, extent, Space.WORKSPACE)
         return SharedRight(g, b, inner, buffer, width)
-    if g.right.is_affine_along(g.columns):
+    if not g.right.by_lines:
         extent = ceil(b.task_columns / width) * width * b.depth
         return PanelRight(g, b, inner, _private(g, "right", extent), width)
     pitch = line_pitch(b.task_columns + b.lanes, g.right.value.dtype.bytes)
@@ -339,5 +339,4 @@ def pack_panels(
     """Panels of right, by vectors along columns or along inner, whichever is contiguous."""
     value = g.right.value.sub(place)
     packer = Packer(value, buffer, block, b.lanes, g.scope.names)
-    pack = packer.panels if g.right.runs_along_own() else packer.transposed_panels
-    return pack(g.columns, panel, parallel)
+    return packer.panels_of(g.right, g.columns, panel, parallel)

@@ -208,8 +208,9 @@ def _fits_registers(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
 
 def _divides_columns(g: Geometry, b: Blocking) -> bool:
     columns, width = g.columns.extent, b.tile_vectors * b.lanes
-    if g.right.is_affine_along(g.columns):
-        return _is_whole(b.task_columns, width, columns)
+    if not g.right.by_lines:
+        affine = b.right != DIRECT or g.right.is_affine_along(g.columns)
+        return affine and _is_whole(b.task_columns, width, columns)
     run = g.right.run_unit()
     whole = b.task_columns % run == 0 and columns % b.task_columns == 0
     return b.right == PRIVATE and whole
@@ -292,7 +293,7 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     panels = g.row_panels(b.tile_rows)
     columns, inner = g.columns.extent, g.inner
     width = b.tile_vectors * (1 if b.form == DOT else b.lanes)
-    if not g.right.is_affine_along(g.columns):
+    if g.right.by_lines:
         width = g.right.run_unit()
     task_columns = min(columns, ceil(b.task_columns / width) * width)
     unit = _unit(g, b)
