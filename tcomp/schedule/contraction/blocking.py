@@ -69,17 +69,19 @@ def choose(g: Geometry, threads: int) -> Blocking:
     """The analytical choice."""
     if prefers_dots(g):
         return _choose_dots(g, threads)
-    registers = g.scope.target.vector_registers - g.spare_registers
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
-    rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
+    rows, vectors = _register_tile(g, lanes, SHARED)
     panels = RowPanels.of(g.rows.extent, rows)
     step = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors)
     threads = threads if pays_threads(g, step) else 1
     right = _right(g, threads)
+    if g.spare_registers(right) != g.spare_registers(SHARED):
+        rows, vectors = _register_tile(g, lanes, right)
+        panels = RowPanels.of(g.rows.extent, rows)
     left = _left(g, panels.tallest)
     unroll = 4 if g.inner >= 4 else 1
     width = vectors * lanes
-    depth = _depth(g, width, left, right, unroll)
+    depth = _depth(g, width, left, right, unroll, panels.count == 1)
     if depth == 8 and depth < g.inner and right == DIRECT:
         vectors, unroll = min(vectors, 2), 8
     task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
@@ -95,9 +97,14 @@ def choose(g: Geometry, threads: int) -> Blocking:
         left,
         right,
         int(threads > 1),
-        _prefetch(g, rows, vectors, right),
+        0 if right == SHARED and panels.count == 1 else _prefetch(g, rows, vectors, right),
         int(_epilogue_cost(g) > _LONG_EPILOGUE),
     )
+
+
+def _register_tile(g: Geometry, lanes: int, right: int) -> tuple[int, int]:
+    registers = g.scope.target.vector_registers - g.spare_registers(right)
+    return cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
 
 
 def _epilogue_cost(g: Geometry) -> float:
@@ -144,6 +151,8 @@ def _left(g: Geometry, tile_rows: int) -> int:
 
 def _right(g: Geometry, threads: int) -> int:
     """Right as it lies for few rows, a small matrix, or one that is a panel already; packed otherwise."""
+    if packs_once(g):
+        return SHARED
     affine = g.right.is_affine_along(g.columns)
     size = g.inner * g.columns.extent * g.dtype.bytes
     panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
@@ -158,13 +167,21 @@ def _right(g: Geometry, threads: int) -> int:
     return SHARED
 
 
-def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
+def packs_once(g: Geometry) -> bool:
+    """Whether right is packed before any call, and read in one stream from then on."""
+    size = g.inner * g.columns.extent * g.spread.extent * g.dtype.bytes
+    return g.has_constant_right() and g.batch.extent == 1 and size <= _SHARED_BYTES
+
+
+def _depth(g: Geometry, width: int, left: int, right: int, unroll: int, single: bool) -> int:
     """Inner positions at a time: the sliver of right fills a quarter of L2. Blocks are even.
 
     Blocks that fit L1 are slower (Zen 4, 1024 cubed, one thread: depth 176 94 GFLOP/s, 512 103, 1024 107):
     L2 feeds the tiles well enough, and partial sums cost more. They wait in the output; one of another
     type cannot hold them, and takes inner whole.
     """
+    if right == SHARED and single:
+        return g.inner  # nothing of right is read twice
     l2 = g.scope.target.l2 // g.dtype.bytes
     room = l2 // 4 // width
     if right == PRIVATE:
@@ -207,6 +224,7 @@ def prefers_dots(g: Geometry) -> bool:
     """Whether vectors better run along inner: rows are too few to pack right for them."""
     return (
         can_dot(g)
+        and not packs_once(g)
         and g.rows.extent <= _DOT_ROWS
         and not g.right.runs_along_own()
         and g.right.step_inner() == 1

@@ -97,10 +97,15 @@ class Geometry:
         """The type of the products and their sum."""
         return self.contraction.total.dtype
 
-    @property
-    def spare_registers(self) -> int:
-        """Vector registers that a tile needs beside its sums, a row of right and one of left."""
+    def spare_registers(self, right: int) -> int:
+        """Vector registers that a tile needs beside its sums, a row of right and one of left, where right
+        reaches it that way."""
         return 0
+
+    def has_constant_right(self) -> bool:
+        """Whether right is known before any call, so that it can be packed once for good."""
+        reads = {n.tensor for n in t.postorder(self.contraction.right) if isinstance(n, t.Read)}
+        return bool(reads) and reads <= self.scope.constants
 
     @property
     def lanes(self) -> int:

@@ -200,7 +200,8 @@ def lower_contraction(
         return (*once, *each)
     makers: dict[Buffer | None, list[Stmt]] = {}
     for stmt in once:
-        makers.setdefault(_made_from(stmt, known), []).append(stmt)
+        buffer = _made_from(stmt, {*known, *(b for b in makers if b is not None)})
+        makers.setdefault(buffer, []).append(stmt)
     kept = makers.pop(None, [])
     outside = {b: replace(b, space=Space.ARGUMENT) for b in makers if b is not None}
     packed += [Packed(outside[b], moved(makers[b], outside)) for b in outside]

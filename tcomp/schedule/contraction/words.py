@@ -21,6 +21,7 @@ from tcomp.ir.loop.nodes import Const, Expr, IntValue, Load, Op, rewrite
 from tcomp.ir.tensor import nodes as t
 from tcomp.ops.dots import DOTS, WORD, instruction
 from tcomp.schedule.conditions import conjunction
+from tcomp.schedule.contraction.blocking import SHARED
 from tcomp.schedule.contraction.dimensions import Dimension, Scope
 from tcomp.schedule.contraction.geometry import Geometry, Operand, survey
 from tcomp.schedule.contraction.match import Contraction, extent
@@ -97,10 +98,9 @@ class WordGeometry(Geometry):
         side = self.left if expr is self.contraction.left else self.right
         return side.value
 
-    @property
-    def spare_registers(self) -> int:
-        """Vectors that a tile of words needs beside sums and operands."""
-        return 4 if self.form.offset else 1
+    def spare_registers(self, right: int) -> int:
+        """Sums of the offset too, unless they are packed with right."""
+        return 4 if self.form.offset and right != SHARED else 1
 
 
 def survey_words(contraction: Contraction, scope: Scope, form: WordForm) -> WordGeometry:
