@@ -22,6 +22,7 @@ DIRECT, PRIVATE, SHARED = 0, 1, 2  # an operand as it lies, packed by each task,
 
 _PARALLEL_COST = 50_000.0  # vector multiplications below which threads cost more than they give
 _SHARED_BYTES = 32 << 20  # of packed right that is kept for a whole call
+_BOUND_BYTES = 256 << 20  # of one that is kept for all calls
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE = 16  # sums of a tile of dot products
 _LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
@@ -170,7 +171,7 @@ def _right(g: Geometry, threads: int) -> int:
 def packs_once(g: Geometry) -> bool:
     """Whether right is packed before any call, and read in one stream from then on."""
     size = g.inner * g.columns.extent * g.spread.extent * g.dtype.bytes
-    return g.has_constant_right() and g.batch.extent == 1 and size <= _SHARED_BYTES
+    return g.has_constant_right() and g.batch.extent == 1 and size <= _BOUND_BYTES
 
 
 def _depth(g: Geometry, width: int, left: int, right: int, unroll: int, single: bool) -> int:
