@@ -111,8 +111,11 @@ def choose_in_words(
 
 
 def numbers_of_words(contraction: Contraction, target: Target) -> list[int]:
-    """The numbers of the forms of words that a contraction can have, the best first; 0 is none."""
-    return [*word_forms(contraction, target), 0]
+    """The numbers of the forms of words that a contraction can have, the best first; 0 is none. Those that
+    are known to be slower stand behind it."""
+    forms = word_forms(contraction, target)
+    fast = [n for n in forms if (form := FORMS[n]) is not None and form.is_fast(target)]
+    return [*fast, 0, *(n for n in forms if n not in fast)]
 
 
 def _gains(frame: Frame) -> bool:
