@@ -115,9 +115,9 @@ class Geometry:
         """The type of the products and their sum."""
         return self.contraction.total.dtype
 
-    @property
-    def spare_registers(self) -> int:
-        """Vector registers that a tile needs beside its sums, a row of right and one of left."""
+    def spare_registers(self, right: int) -> int:
+        """Vector registers that a tile needs beside its sums, a row of right and one of left, where right
+        reaches it that way."""
         return 0
 
     @property
@@ -160,7 +160,7 @@ class Geometry:
     def has_constant_right(self) -> bool:
         """Whether right is known before any call, and packed for all of them."""
         reads = {n.tensor for n in t.postorder(self.contraction.right) if isinstance(n, t.Read)}
-        return reads <= self.scope.constants and self.batch.extent == 1
+        return bool(reads) and reads <= self.scope.constants and self.batch.extent == 1
 
     def holds_sums(self) -> bool:
         """Whether the output has the type of the sums, and can keep partial ones."""
