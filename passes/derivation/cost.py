@@ -25,7 +25,12 @@ from tcomp.ops import OPS
 from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.estimate import cycles, extent, least_cycles
-from tcomp.passes.lift import is_product_sum, postorder_outside_reductions, split_products
+from tcomp.passes.lift import (
+    count_products,
+    is_product_sum,
+    postorder_outside_reductions,
+    split_products,
+)
 from tcomp.passes.scoping import free_iters
 
 # Sums of products inside scans run step by step and are not packed. One-pass attention of 12 heads, 512
@@ -74,18 +79,11 @@ def _total(program: Program, constants: frozenset[str], of: Callable[[Definition
 def _called(program: Program, constants: frozenset[str]) -> tuple[Statement, ...]:
     """What every call computes, one sum of products in each definition, as planning does."""
     called = split_constants(program, constants)[1] if constants else program
-    if any(_products(definition) > 1 for definition in called.definitions()):
-        called = split_products(called)
-    return called.body
+    return split_products(called).body
 
 
 def _stepwise(definition: Definition) -> float:
-    return STEPWISE if _products(definition) else 1.0
-
-
-@lru_cache(1 << 14)
-def _products(definition: Definition) -> int:
-    return sum(map(is_product_sum, postorder_outside_reductions(definition.body)))
+    return STEPWISE if count_products(definition) else 1.0
 
 
 def operations(definition: Definition) -> float:

@@ -10,6 +10,7 @@ from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
+from tcomp.passes.semiring import ADDITIONS, REDUCTIONS
 
 # Points of F(4, 3): opposite ones share sums, eighths are exact, and magnitudes around 1 keep rounding
 # small. Largest error of 64 channels of N(0, 1), as a part of the largest result: direct 1.1e-6, these
@@ -34,7 +35,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i, j](f * g)",
         "f does not mention j",
         _SPORES,
-        everywhere(algebra.merge_sums),
+        everywhere(algebra.merge_sums, *REDUCTIONS),
     ),
     Rule(
         "re-association",
@@ -50,7 +51,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i](f * sum[j](g))",
         "f does not mention j",
         _SPORES,
-        everywhere(algebra.pull_out),
+        everywhere(algebra.pull_out, *REDUCTIONS),
     ),
     Rule(
         "sum joining",
@@ -58,7 +59,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i](f + g[j := i])",
         "i and j have equal ranges",
         _SPORES,
-        everywhere(algebra.join_sums),
+        everywhere(algebra.join_sums, *ADDITIONS),
     ),
     Rule(
         "factoring",
@@ -66,7 +67,7 @@ RULES: tuple[Rule, ...] = (
         "(a + b) * c",
         "always",
         _SPORES,
-        everywhere(algebra.factor_out),
+        everywhere(algebra.factor_out, *ADDITIONS),
         keeps_loops=True,
     ),
     Rule(
@@ -75,7 +76,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i](f) + sum[i](g)",
         "always",
         _SPORES,
-        everywhere(algebra.split_sum),
+        everywhere(algebra.split_sum, *REDUCTIONS),
     ),
     Rule(
         "distribution",
@@ -83,7 +84,7 @@ RULES: tuple[Rule, ...] = (
         "a * c + b * c",
         "always",
         _SPORES,
-        everywhere(algebra.distribute),
+        everywhere(algebra.distribute, "mul"),
         keeps_loops=True,
     ),
     Rule(
@@ -92,7 +93,7 @@ RULES: tuple[Rule, ...] = (
         "n * f",
         "f does not mention i",
         _SPORES,
-        everywhere(algebra.drop_unused),
+        everywhere(algebra.drop_unused, *REDUCTIONS),
     ),
     Rule(
         "delta elimination",
@@ -100,7 +101,7 @@ RULES: tuple[Rule, ...] = (
         "where(0 <= e and e < n, f(e), 0)",
         "e does not mention i; f has no data-dependent read",
         "Iverson's bracket; Concrete Mathematics, section 2.1",
-        everywhere(algebra.eliminate_delta),
+        everywhere(algebra.eliminate_delta, "sum"),
         reassociates=False,
     ),
     Rule(
@@ -109,7 +110,7 @@ RULES: tuple[Rule, ...] = (
         "-(a * b)",
         "always",
         "ring axiom",
-        everywhere(algebra.cancel_negation),
+        everywhere(algebra.cancel_negation, "mul", "sum"),
         keeps_loops=True,
         reassociates=False,
     ),
