@@ -276,6 +276,19 @@ def tensors_read(expr: Expr) -> frozenset[Tensor]:
     return read
 
 
+def depends_on_data(expr: Expr) -> bool:
+    """Whether an unguarded read has an index that data decide: it may raise, so it must stay as it is."""
+    depends: bool = fact(expr, "depends", _reads_by_data)
+    return depends
+
+
+def _reads_by_data(node: Expr) -> bool:
+    if isinstance(node, Read) and node.otherwise is None:
+        if any(isinstance(a, Value) for i in node.index for a in i.leaves()):
+            return True
+    return any(map(depends_on_data, node.children()))
+
+
 def _postorder(expr: Expr) -> list[Expr]:
     order: dict[Expr, None] = {}
     stack: list[tuple[Expr, bool]] = [(expr, False)]
