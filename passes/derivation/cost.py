@@ -27,7 +27,12 @@ from tcomp.ops import OPS
 from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.estimate import Known, cycles, extent, least_cycles
-from tcomp.passes.lift import is_product_sum, postorder_outside_reductions, split_products
+from tcomp.passes.lift import (
+    count_products,
+    is_product_sum,
+    postorder_outside_reductions,
+    split_products,
+)
 from tcomp.passes.scoping import free_iters
 from tcomp.passes.views import views_of
 
@@ -89,8 +94,7 @@ def _called(
     called = split_constants(program, constants)[1] if constants else program
     given = {t.name for t in program.inputs} - constants
     bound = frozenset(t for t in called.inputs if t.name not in given)
-    if any(_products(definition) > 1 for definition in called.definitions()):
-        called = split_products(called)
+    called = split_products(called)
     free = views_of(called)
     return tuple(s for s in called.body if s not in free), bound, _handed_on(called)
 
@@ -108,7 +112,7 @@ def _handed_on(program: Program) -> frozenset[Tensor]:
             continue
         if made.tensor in program.results or made.tensor not in _tensors(reader):
             continue
-        if (_products(made) or _products(reader)) and _aligned(made.tensor, reader):
+        if (count_products(made) or count_products(reader)) and _aligned(made.tensor, reader):
             found.add(made.tensor)
     return frozenset(found)
 
@@ -134,12 +138,7 @@ def _tensors(definition: Definition) -> frozenset[Tensor]:
 
 
 def _stepwise(definition: Definition) -> float:
-    return STEPWISE if _products(definition) else 1.0
-
-
-@lru_cache(1 << 14)
-def _products(definition: Definition) -> int:
-    return sum(map(is_product_sum, postorder_outside_reductions(definition.body)))
+    return STEPWISE if count_products(definition) else 1.0
 
 
 def operations(definition: Definition) -> float:

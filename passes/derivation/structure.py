@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ from tcomp.ir.tensor.nodes import (
     postorder,
     rewrite,
     substitute,
+    tensors_read,
 )
 from tcomp.passes.contraction_order import ordered_sums
 from tcomp.passes.derivation.algebra import merge_sums
@@ -47,9 +49,7 @@ def _is_sum_for_scan(definition: Definition, program: Program) -> bool:
     """Whether a definition reduces, and a scan reads it."""
     scanned = (d for s in program.body if isinstance(s, Scan) for d in s.definitions)
     return any(isinstance(n, Reduce) for n in postorder(definition.body)) and any(
-        isinstance(n, Read) and n.tensor is definition.tensor
-        for d in scanned
-        for n in postorder(d.body)
+        definition.tensor in tensors_read(d.body) for d in scanned
     )
 
 
@@ -92,8 +92,8 @@ def reassociate(definition: Definition, taken: set[str]) -> Iterator[tuple[State
 
 def share_equal(program: Program) -> Program:
     """Definitions that are equal but for the names of iterators become one."""
-    shapes = [(d.tensor.dtype, d.tensor.axes) for d in program.definitions()]
-    if len(set(shapes)) == len(shapes):
+    shapes = Counter((d.tensor.dtype, d.tensor.axes) for d in program.definitions())
+    if len(shapes) == shapes.total():
         return program
     known: dict[tuple[object, ...], Tensor] = {}
     renamed: dict[Tensor, Tensor] = {}
@@ -105,17 +105,18 @@ def share_equal(program: Program) -> Program:
             continue
         definition = _reading(statement, renamed)
         tensor = definition.tensor
-        key = (tensor.dtype, tensor.axes, _nameless(definition))
-        if key in known and tensor not in program.results:
-            renamed[tensor] = known[key]
-        else:
+        if shapes[tensor.dtype, tensor.axes] > 1:
+            key = (tensor.dtype, tensor.axes, _nameless(definition))
+            if key in known and tensor not in program.results:
+                renamed[tensor] = known[key]
+                continue
             known.setdefault(key, tensor)
-            body.append(definition)
+        body.append(definition)
     return with_body(program, tuple(body))
 
 
 def _reading(definition: Definition, renamed: dict[Tensor, Tensor]) -> Definition:
-    if not renamed:
+    if tensors_read(definition.body).isdisjoint(renamed):
         return definition
 
     def rule(node: Expr) -> Expr | None:

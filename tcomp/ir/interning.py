@@ -62,8 +62,8 @@ class Interned(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         # Most calls name a node that is there already: look before making it.
         if kwargs or len(args) != len(cls.__match_args__):  # type: ignore[attr-defined]
-            filled = super().__call__(*args, **kwargs)
-            args = tuple(getattr(filled, name) for name in cls.__match_args__)  # type: ignore[attr-defined]
+            made = super().__call__(*args, **kwargs)
+            args = tuple(getattr(made, name) for name in cls.__match_args__)  # type: ignore[attr-defined]
         key = args
         if cls.may_be_loose and not _LOOSE.isdisjoint(map(type, args)):
             key = tuple(map(identity, args))
