@@ -125,10 +125,10 @@ def occurrence(definition: Definition) -> Occurrence | None:
     if node is None:
         return None
     vector = next((it for it in reversed(definition.iters) if _several(it)), None)
-    factors = [f for f in factors_of(node.body) if not isinstance(f, Const)]
+    factors = factors_of(node.body)
     left = tuple(f for f in factors if vector not in free_iters(f))
     right = tuple(f for f in factors if vector in free_iters(f))
-    if not left or not right:
+    if not right or all(isinstance(f, Const) for f in left):
         return None
     in_left, in_right = (frozenset().union(*map(free_iters, side)) for side in (left, right))
     output = definition.iters
