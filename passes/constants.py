@@ -7,6 +7,7 @@ Y[i, j] = sum[k](X[i, k] * (W[k, j] * s[j]))      once: V[k, j] = W[k, j] * s[j]
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import prod
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
@@ -20,13 +21,16 @@ from tcomp.ir.tensor.nodes import (
     Statement,
     Tensor,
     postorder,
+    tensors_read,
 )
 from tcomp.passes.inline import drop_unread
 from tcomp.passes.scoping import free_iters, fresh_name, index_iters, names_of
 
-# A folded tensor may have this many times the elements of what it is made from: as many as the 36 points of
-# a 3 x 3 filter in F(4, 3).
+# A folded tensor may have this many times the bytes of what it is made from: as many as the 36 points of a
+# 3 x 3 filter in F(4, 3). Elements that only change (their type, by a factor) may not grow at all, because every
+# call would read more memory; unless what is made stays in L1 anyway.
 GROWTH = 4.0
+SMALL_BYTES = 16 << 10
 
 
 def split_constants(program: Program, constants: Collection[str]) -> tuple[Program | None, Program]:
@@ -73,14 +77,16 @@ def split_constants(program: Program, constants: Collection[str]) -> tuple[Progr
 
 
 def _foldable(definition: Definition, known: set[Tensor]) -> bool:
-    reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
-    return bool(reads) and reads <= known and _affordable(definition.iters, reads)
+    reads = tensors_read(definition.body)
+    return bool(reads) and reads <= known and _affordable(definition.body, definition.iters, reads)
 
 
 def _extracted(
     definition: Definition, known: set[Tensor], taken: set[str]
 ) -> tuple[list[Definition], Definition]:
     """Largest sub-expressions that only read known tensors, as definitions over their iterators."""
+    if tensors_read(definition.body).isdisjoint(known):
+        return [], definition
     parts: dict[Expr, Definition] = {}
     done: dict[Expr, Expr] = {}
     stack: list[tuple[Expr, bool]] = [(definition.body, False)]
@@ -108,11 +114,11 @@ def _part(
 ) -> Definition | None:
     if not isinstance(node, Apply | Reduce) or (isinstance(node, Apply) and node.op == "cast"):
         return None
-    reads = {n.tensor for n in postorder(node) if isinstance(n, Read)}
-    iters = _as_read(node)
-    if not reads or not reads <= known or any(it not in order for it in iters):
+    reads = tensors_read(node)
+    if not reads or not reads <= known:
         return None
-    if not _affordable(iters, reads):
+    iters = _as_read(node)
+    if any(it not in order for it in iters) or not _affordable(node, iters, reads):
         return None
     axes = tuple((it.lo, it.hi) for it in iters)
     tensor = Tensor(fresh_name(f"{definition.tensor.name}_constant", taken), node.dtype, axes)
@@ -137,19 +143,16 @@ def _all_iters(definition: Definition) -> set[Iter]:
     return found
 
 
-def _affordable(iters: tuple[Iter, ...], reads: set[Tensor]) -> bool:
-    points, elements = 1.0, 0.0
-    for it in iters:
-        points *= it.extent.constant
-    for tensor in reads:
-        size = 1.0
-        for extent in tensor.shape:
-            size *= extent.constant
-        elements += size
-    return points <= GROWTH * elements
+def _affordable(value: Expr, iters: tuple[Iter, ...], reads: frozenset[Tensor]) -> bool:
+    """Whether a folded tensor is not too large beside the tensors that it is made from."""
+    points = prod(it.extent.constant for it in iters)
+    elements = {t: prod(extent.constant for extent in t.shape) for t in reads}
+    made = points * value.dtype.bits
+    read = sum(count * t.dtype.bits for t, count in elements.items())
+    if made <= read or made <= 8 * SMALL_BYTES:
+        return True
+    return points > sum(elements.values()) and made <= GROWTH * read
 
 
 def _read_tensors(program: Program) -> set[Tensor]:
-    return {
-        n.tensor for d in program.definitions() for n in postorder(d.body) if isinstance(n, Read)
-    }
+    return {t for d in program.definitions() for t in tensors_read(d.body)}

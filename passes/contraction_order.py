@@ -12,6 +12,7 @@ decides whether floats may be reordered.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
@@ -51,7 +52,7 @@ def contraction_order(program: Program, taken: set[str] | None = None) -> Progra
         if isinstance(statement, Scan):
             body.append(statement)
         else:
-            body.extend(_ordered(statement, taken))
+            body.extend(ordered_sums(statement, taken))
     return Program(
         program.name,
         program.sizes,
@@ -67,7 +68,10 @@ def factors_of(expr: Expr) -> tuple[Expr, ...]:
     return SUM_PRODUCT.factors(expr)
 
 
-def _ordered(definition: Definition, taken: set[str]) -> list[Definition]:
+def ordered_sums(definition: Definition, taken: set[str]) -> list[Definition]:
+    """The definition, behind those of parts of its sums; their names are added to `taken`."""
+    if not _has_order(definition):
+        return [definition]
     before: list[Definition] = []
     done: dict[Expr, Expr] = {}
     for node in postorder_outside_reductions(definition.body):
@@ -76,6 +80,16 @@ def _ordered(definition: Definition, taken: set[str]) -> list[Definition]:
         else:
             done[node] = node.rebuild(tuple(done[c] for c in node.children()))
     return [*before, Definition(definition.tensor, definition.iters, done[definition.body])]
+
+
+@lru_cache(1 << 12)
+def _has_order(definition: Definition) -> bool:
+    """Whether a sum outside of sums has factors enough to be ordered."""
+    return any(
+        len(semiring.factors(node.body)) > 2
+        for node in postorder_outside_reductions(definition.body)
+        if isinstance(node, Reduce) and (semiring := semiring_of(node)) is not None
+    )
 
 
 def _split(node: Reduce, definition: Definition, before: list[Definition], taken: set[str]) -> Expr:

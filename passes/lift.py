@@ -8,6 +8,8 @@ those would only add memory.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
     Apply,
@@ -66,6 +68,8 @@ class _Lifter:
 
     def definition(self, definition: Definition) -> list[Definition]:
         """The lifted definitions in order, then the definition itself."""
+        if not _has_invariant(definition):
+            return [definition]
         lifted: list[Definition] = []
         body = self._walk(definition.body, definition.iters, definition, lifted, {})
         return [*lifted, Definition(definition.tensor, definition.iters, body)]
@@ -144,6 +148,13 @@ def is_product_sum(node: Expr) -> bool:
 
 def postorder_outside_reductions(expr: Expr) -> list[Expr]:
     """Sub-expressions, children first, that are not inside a reduction's body (the reductions are included)."""
+    facts = expr._facts  # type: ignore[attr-defined]
+    if "outside" not in facts:
+        facts["outside"] = tuple(_outside_reductions(expr)[:-1])  # no node refers to itself
+    return [*facts["outside"], expr]
+
+
+def _outside_reductions(expr: Expr) -> list[Expr]:
     order: list[Expr] = []
     seen: set[Expr] = set()
     stack: list[tuple[Expr, bool]] = [(expr, False)]
@@ -157,6 +168,20 @@ def postorder_outside_reductions(expr: Expr) -> list[Expr]:
             if not isinstance(node, Reduce):
                 stack.extend((c, False) for c in reversed(node.children()) if c not in seen)
     return order
+
+
+@lru_cache(1 << 12)
+def _has_invariant(definition: Definition) -> bool:
+    """Whether a reduction does not depend on every iterator around it."""
+    pending = [(definition.body, frozenset(definition.iters))]
+    while pending:
+        body, around = pending.pop()
+        for node in postorder_outside_reductions(body):
+            if isinstance(node, Reduce):
+                if any(map(_counts, around - free_iters(node))):
+                    return True
+                pending.append((node.body, around.union(node.iters)))
+    return False
 
 
 def _counts(it: Iter) -> bool:

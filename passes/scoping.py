@@ -56,19 +56,33 @@ def rename_bound(expr: Expr, clashing: frozenset[str], taken: set[str]) -> Expr:
 
 def free_iters(expr: Expr) -> frozenset[Iter]:
     """The iterators that an expression's value depends on."""
-    return frozenset(a for a in expr.free_atoms() if isinstance(a, Iter))
+    facts = expr._facts  # type: ignore[attr-defined]
+    if "iters" not in facts:
+        facts["iters"] = frozenset(a for a in expr.free_atoms() if isinstance(a, Iter))
+    iters: frozenset[Iter] = facts["iters"]
+    return iters
 
 
 def index_iters(indices: Iterable[Int]) -> frozenset[Iter]:
     """The iterators that occur in indices, those inside data-dependent parts included."""
-    found: set[Iter] = set()
-    for index in indices:
+    return _NONE.union(*map(_iters, indices))
+
+
+_NONE: frozenset[Iter] = frozenset()
+
+
+def _iters(index: Int) -> frozenset[Iter]:
+    facts = index._facts
+    if "iters" not in facts:
+        found: set[Iter] = set()
         for atom in index.leaves():
             if isinstance(atom, Iter):
                 found.add(atom)
             elif isinstance(atom, Value):
                 found |= free_iters(atom.expr)
-    return frozenset(found)
+        facts["iters"] = frozenset(found)
+    iters: frozenset[Iter] = facts["iters"]
+    return iters
 
 
 def plain_iter(index: Int) -> Iter | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tcomp.ir.integer import ZERO, Int, product, row_major_strides
+from tcomp.ir.integer import ZERO, Int, Iter, product, row_major_strides
 from tcomp.ir.tensor.nodes import Axis, Definition, Program, Read, Reduce, postorder
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.scoping import plain_iter
@@ -24,8 +24,10 @@ def viewed(definition: Definition) -> Read | None:
     sizes = [product(t.shape) for t in (read.tensor, tensor)]
     if not all(size.is_constant for size in sizes) or sizes[0].constant != sizes[1].constant:
         return None
-    own = tuple(it.lo if it.extent.constant == 1 else Int.of(it) for it in definition.iters)
-    same = _offset(read.tensor.axes, read.index) - _offset(tensor.axes, own)
+    still: dict[Iter, Int] = {it: it.lo for it in definition.iters if it.extent.constant == 1}
+    own = tuple(still.get(it, Int.of(it)) for it in definition.iters)
+    there = tuple(index.sub(still) for index in read.index)
+    same = _offset(read.tensor.axes, there) - _offset(tensor.axes, own)
     return read if same.is_constant and same.constant == 0 else None
 
 

@@ -70,23 +70,20 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
 
 def build(program: Program, options: Options, constants: frozenset[str] = frozenset()) -> Stages:
     """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
-    narrow = passes.bytes_for_nibbles(program)  # nothing behind knows of 4-bit types
-    derivation = derived(narrow, options.accuracy, constants)  # cheaper equal definitions
+    derivation = derived(program, options.accuracy, constants)  # cheaper equal definitions
     return _scheduled(program, derivation, options, constants)
 
 
 def build_as_written(program: Program, options: Options) -> Stages:
     """The same without deriving: what a derivation is measured against."""
-    narrow = passes.bytes_for_nibbles(program)
-    return _scheduled(program, derive(narrow, rules=()), options, frozenset())
+    return _scheduled(program, derive(program, rules=()), options, frozenset())
 
 
 def _scheduled(
     program: Program, derivation: Derivation, options: Options, constants: frozenset[str]
 ) -> Stages:
-    once, called = passes.split_constants(
-        derivation.program, constants
-    )  # weights do their part once
+    narrow = passes.bytes_for_nibbles(derivation.program)  # nothing behind knows of 4-bit types
+    once, called = passes.split_constants(narrow, constants)  # weights do their part once
     free = {t.name for t in program.inputs} - constants
     bound = frozenset(t for t in called.inputs if t.name not in free)
     plan = replace(passes.plan(called), constants=bound)  # lifted, inlined, grouped

@@ -102,10 +102,11 @@ def store_parts(key: str, parts: Parts) -> None:
 
 def load_parts(parts: Parts, options: Options, constants: Arrays | None) -> Kernel:
     """Loads artifacts into this process, folding the constants."""
+    from tcomp.ir.nibbles import packed_in_bytes
     from tcomp.runtime.kernel import load
     from tcomp.runtime.memory import aligned
 
-    bound = dict(constants or {})
+    bound = {name: packed_in_bytes(array) for name, array in (constants or {}).items()}
     for part in parts.before:
         kernel = load(part, options.threads)
         results = [aligned(a.stored_shape, a.stored_dtype.numpy) for a in part.results]

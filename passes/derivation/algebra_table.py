@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcomp.passes.derivation import linear, prefix, softmax, windows
 from tcomp.passes.derivation.index.reindex import on_definitions
-from tcomp.passes.derivation.rule import Rule, everywhere
+from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 
 ALGEBRA_RULES: tuple[Rule, ...] = (
     Rule(
@@ -46,7 +46,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "s needs no iterator that g lacks",
         "batch-norm folding: B. Jacob et al., CVPR 2018, section 3.2",
         everywhere(linear.fold_scale),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "grouping",
@@ -55,7 +55,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "terms over the same iterators are joined first",
         "ring axioms",
         everywhere(linear.group_terms),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "exponentials",
@@ -64,7 +64,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "also exp(a) / exp(b) = exp(a - b), log(exp(a)) = a",
         "homomorphism",
         everywhere(linear.join_exponentials),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "window sharing",
@@ -96,7 +96,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "scan[i] T[i] = (T[i-1] else 0) + f(i); Y[i] = T[i]",
         "f does not mention i; any semiring",
         "G. Blelloch, Prefix sums and their applications, 1990",
-        prefix.scan_prefixes,
+        at_definitions(prefix.scan_prefixes),
     ),
     Rule(
         "online softmax",

@@ -106,7 +106,7 @@ def derive(
     )
     source = found.states[0]
     limit = WORTHWHILE * source.cost
-    sure = {rule.name for rule in rules if rule.keeps_loops}
+    sure = {rule.name for rule in rules if rule.certain}
     cheaper = sorted(
         (
             s

@@ -14,16 +14,8 @@ from functools import lru_cache
 from math import ceil
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
-from tcomp.ir.tensor.nodes import (
-    Apply,
-    Const,
-    Definition,
-    Expr,
-    Read,
-    Reduce,
-    Tensor,
-    postorder,
-)
+from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
+from tcomp.ir.tensor.orientation import vector_iter
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
@@ -124,8 +116,8 @@ def occurrence(definition: Definition) -> Occurrence | None:
     node = _one_sum(definition)
     if node is None:
         return None
-    vector = next((it for it in reversed(definition.iters) if _several(it)), None)
     factors = factors_of(node.body)
+    vector = vector_iter(definition.iters, [f for f in factors if not isinstance(f, Const)])
     left = tuple(f for f in factors if vector not in free_iters(f))
     right = tuple(f for f in factors if vector in free_iters(f))
     if not right or all(isinstance(f, Const) for f in left):
@@ -162,12 +154,15 @@ def _contraction(definition: Definition, found: Occurrence, bound: frozenset[Ten
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
     rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
     inner = extent(found.inner)
-    run = 1.0  # vectors fill where columns are one range of memory of the result
-    for it in reversed(definition.iters):
+    run = 1.0  # vectors fill where columns are one range of memory of the result, or along channels
+    iters = list(definition.iters)
+    while iters and iters[-1] not in found.columns:
+        iters.pop()  # phases, and ranges of one
+    for it in reversed(iters):
         if it not in found.columns and _several(it):
             break
         run *= it.extent.constant
-    filled = run / (lanes * ceil(run / lanes))
+    filled = max(n / (lanes * ceil(n / lanes)) for n in (run, rows))
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
@@ -311,12 +306,24 @@ def _along(node: Read, it: Iter) -> float:
 def _memory(definition: Definition) -> float:
     """Cycles to bring in each distinct element that is read, and to write the result."""
     total = extent(definition.iters) * definition.tensor.dtype.bytes
-    for tensor in {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}:
+    reads: dict[Tensor, float] = {}
+    for node in postorder(definition.body):
+        if isinstance(node, Read):
+            reads[node.tensor] = reads.get(node.tensor, 0.0) + _reached(node)
+    for tensor, reached in reads.items():
         size = 1.0
         for axis in tensor.shape:
             size *= axis.constant
-        total += size * tensor.dtype.bytes
+        total += min(reached, size) * tensor.dtype.bytes
     return total / (NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR)
+
+
+def _reached(node: Read) -> float:
+    """Elements in the box of all positions of a read."""
+    reached = 1.0
+    for index, axis in zip(node.index, node.tensor.shape, strict=True):
+        reached *= min(axis.constant, _values(index, index_iters((index,))))
+    return reached
 
 
 def _one_sum(definition: Definition) -> Reduce | None:

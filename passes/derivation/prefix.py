@@ -10,7 +10,6 @@ from tcomp.ir.tensor.nodes import (
     Const,
     Definition,
     Expr,
-    Program,
     Read,
     Reduce,
     Scan,
@@ -21,29 +20,25 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.ops import REDUCTIONS
 from tcomp.passes.derivation.algebra import index_of
 from tcomp.passes.derivation.index.reindex import depends_on_data
-from tcomp.passes.derivation.rule import replaced, with_statement
+from tcomp.passes.derivation.rule import replaced
 from tcomp.passes.lift import postorder_outside_reductions
-from tcomp.passes.scoping import free_iters, fresh_name, names_of
+from tcomp.passes.scoping import free_iters, fresh_name
 from tcomp.passes.semiring import semiring_of
 
 
-def scan_prefixes(program: Program) -> Iterator[tuple[str, Program]]:
+def scan_prefixes(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
     """Y[i] = sum[j](where(j <= i, f(j), 0))  =  scan[i] T[i] = (T[i-1] else 0) + f(i); Y[i] = T[i].
 
     In every semiring, and for sum[j](X[i - j] else 0) too.
     """
-    for position, statement in enumerate(program.body):
-        if isinstance(statement, Scan):
+    for node in postorder_outside_reductions(definition.body):
+        semiring = semiring_of(node)
+        if semiring is None or not isinstance(node, Reduce) or depends_on_data(node):
             continue
-        for node in postorder_outside_reductions(statement.body):
-            semiring = semiring_of(node)
-            if semiring is None or not isinstance(node, Reduce) or depends_on_data(node):
-                continue
-            for it in statement.iters:
-                term = _term(node, it)
-                if term is not None:
-                    made = _scanned(statement, node, it, term, semiring.plus, names_of(program))
-                    yield statement.tensor.name, with_statement(program, position, made)
+        for it in definition.iters:
+            term = _term(node, it)
+            if term is not None:
+                yield _scanned(definition, node, it, term, semiring.plus, set(taken))
 
 
 def _scanned(

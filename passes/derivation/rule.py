@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
+from tcomp.ir.tensor.graph import definitions_of
 from tcomp.ir.tensor.nodes import (
     Definition,
     Expr,
@@ -14,12 +16,15 @@ from tcomp.ir.tensor.nodes import (
     Statement,
     postorder,
     rewrite,
+    tensors_read,
 )
 from tcomp.ir.tensor.tables import table_iters
-from tcomp.passes.scoping import names_of
+from tcomp.passes.scoping import iterator_names, names_of
 
 Application: TypeAlias = Callable[[Program], Iterator[tuple[str, Program]]]
 LocalRule: TypeAlias = Callable[[Expr, set[str]], Iterator[Expr]]
+DefinitionRule: TypeAlias = Callable[[Definition, set[str]], Iterator[tuple[Statement, ...]]]
+Placement: TypeAlias = Callable[[Program, int, tuple[Statement, ...]], Program]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +35,9 @@ class Rule:
     are equal. `apply` yields every program that one application gives, with the name of the tensor at
     which it happened. `reassociates` marks rules that change the rounding of floats, which the accuracy
     class `strict` forbids; all rules are exact over the integers and over any field. `always` marks rules
-    that only ever help: a program to which one applies is not rewritten in another way. `keeps_loops`
-    marks rules that change what is computed at a point and no loop: what they save is known well, however
-    little it is.
+    that only ever help: a program to which one applies is not rewritten in another way. `certain`
+    marks rules whose saving is known well, however little it is: they change what is computed at a point
+    and no loop, or apply only where they were measured to be faster.
     """
 
     name: str
@@ -43,7 +48,7 @@ class Rule:
     apply: Application
     reassociates: bool = True
     always: bool = False
-    keeps_loops: bool = False
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +63,84 @@ class Step:
 def everywhere(local: LocalRule) -> Application:
     """Lifts a rule on expressions to programs: one result for each place and each way to apply it."""
 
+    def rule(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
+        for node in postorder(definition.body):
+            for replacement in local(node, set(taken)):
+                body = replaced(definition.body, node, replacement)
+                yield (Definition(definition.tensor, definition.iters, body),)
+
+    return at_definitions(rule)
+
+
+def at_definitions(rule: DefinitionRule, placed: Placement | None = None) -> Application:
+    """Lifts a rule that replaces one definition to programs; scans and tables are as they were made.
+
+    What a rule makes of a definition does not depend on the program around but for fresh names, so it is
+    remembered, and used wherever its names are free.
+    """
+
     def apply(program: Program) -> Iterator[tuple[str, Program]]:
         for position, statement in enumerate(program.body):
-            if isinstance(statement, Scan) or is_barren(local, statement):
+            if isinstance(statement, Scan) or table_iters(statement):
                 continue
-            taken = names_of(program)
-            found = False
-            for node in postorder(statement.body):
-                for replacement in local(node, set(taken)):
-                    found = True
-                    body = replaced(statement.body, node, replacement)
-                    fresh = Definition(statement.tensor, statement.iters, body)
-                    yield statement.tensor.name, with_statement(program, position, (fresh,))
-            if not found:
-                remember_barren(local, statement)
+            found = _remembered(rule, statement)
+            if found and not all(each.fits(program) for each in found):
+                found = _made(rule, statement, names_of(program))
+            for each in found:
+                place = with_statement if placed is None else placed
+                yield statement.tensor.name, place(program, position, each.statements)
 
     return apply
 
 
-_barren: set[tuple[object, Definition]] = set()  # where a rule was tried and did not apply
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Statements in place of a definition, with the names that they introduce."""
+
+    statements: tuple[Statement, ...]
+    tensors: frozenset[str]
+    iters: frozenset[str]
+
+    def fits(self, program: Program) -> bool:
+        """Whether the new names are free: an iterator's may be one of another definition's iterators."""
+        every, tensors = _names(program)
+        return self.tensors.isdisjoint(every) and self.iters.isdisjoint(tensors)
+
+
+_known: dict[tuple[DefinitionRule, Definition], tuple[_Made, ...]] = {}
 _REMEMBERED = 1 << 14
 
 
-def is_barren(rule: object, definition: Definition) -> bool:
-    """Whether a rule is known not to apply to a definition; a table is as its lemma made it."""
-    return (rule, definition) in _barren or bool(table_iters(definition))
+def _remembered(rule: DefinitionRule, definition: Definition) -> tuple[_Made, ...]:
+    """What a rule makes of a definition where only the definition's own names are taken."""
+    key = rule, definition
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= _REMEMBERED:
+            _known.clear()
+        read = {t.name for t in tensors_read(definition.body)}
+        found = _made(
+            rule, definition, {definition.tensor.name, *iterator_names(definition), *read}
+        )
+        _known[key] = found
+    return found
 
 
-def remember_barren(rule: object, definition: Definition) -> None:
-    """Notes that a rule does not apply to a definition, which does not depend on the program around."""
-    if len(_barren) >= _REMEMBERED:
-        _barren.clear()
-    _barren.add((rule, definition))
+def _made(rule: DefinitionRule, old: Definition, taken: set[str]) -> tuple[_Made, ...]:
+    found = []
+    for statements in rule(old, taken):
+        fresh = [d for s in statements for d in definitions_of(s)]
+        tensors = {d.tensor.name for d in fresh} - {old.tensor.name}
+        iters = frozenset().union(*map(iterator_names, fresh)) - iterator_names(old)
+        found.append(_Made(statements, frozenset(tensors), iters))
+    return tuple(found)
+
+
+@lru_cache(64)
+def _names(program: Program) -> tuple[frozenset[str], frozenset[str]]:
+    """All names of a program, and those that are no iterators'."""
+    tensors = {t.name for t in program.inputs} | {d.tensor.name for d in program.definitions()}
+    return frozenset(names_of(program)), frozenset(tensors | {s.name for s in program.sizes})
 
 
 def with_statement(program: Program, position: int, statements: tuple[Statement, ...]) -> Program:

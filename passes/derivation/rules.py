@@ -7,7 +7,8 @@ from fractions import Fraction
 from tcomp.passes.derivation import algebra, structure
 from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
 from tcomp.passes.derivation.index import INDEX_RULES
-from tcomp.passes.derivation.rule import Rule, everywhere
+from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
+from tcomp.passes.derivation.strassen import strassen
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
 
@@ -17,6 +18,33 @@ from tcomp.passes.derivation.winograd import winograd
 EIGHTHS = (Fraction(5, 8), Fraction(-5, 8), Fraction(5, 4), Fraction(-5, 4))
 
 _SPORES = "SPORES (Wang et al., VLDB 2020), table 1"
+
+# Bilinear algorithms: fewer products than the definition names, with constants of their own.
+LEMMAS: tuple[Rule, ...] = (
+    *(
+        Rule(
+            f"Winograd F({m}, 3)",
+            "sum[c, r in 0:3](f(y + r, c) * w(r, c))",
+            f"{m + 2} products for {m} outputs: transforms of f and w, sums over c, transforms back",
+            "f is a factor that moves with y + r (and x + s); the others do not know y",
+            "Winograd (1980); Lavin and Gray, CVPR 2016; points: toom_cook.py",
+            winograd(toom_cook(m, 3, points)),
+        )
+        for m, points in ((2, (0, 1, -1)), (4, (0, *EIGHTHS)))
+    ),
+    *(
+        Rule(
+            name,
+            "sum[k](f(i, k) * h(k, j))",
+            f"{7**levels} sums over parts of i, j and k, and sums of them",
+            f"large ranges, multiples of {2**levels}; f does not know j, h does not know i",
+            "Strassen, Numer. Math. 13 (1969); Huang et al., SC 2016",
+            strassen(levels, least),
+            certain=True,
+        )
+        for name, levels, least in (("Strassen", 1, 2048), ("Strassen, two levels", 2, 4096))
+    ),
+)
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -42,7 +70,7 @@ RULES: tuple[Rule, ...] = (
         "sum[j](a[i, j] * t[j]) with t[j] = sum[k](b[j, k] * c[k])",
         "a sum of three or more factors",
         "Pfeifer, Haegeman, Verstraete, Phys. Rev. E 90, 033315 (2014)",
-        structure.reassociate,
+        at_definitions(structure.reassociate),
     ),
     Rule(
         "factor pull-out",
@@ -67,7 +95,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.factor_out),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "sum splitting",
@@ -84,7 +112,7 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.distribute),
-        keeps_loops=True,
+        certain=True,
     ),
     Rule(
         "unused iterator",
@@ -112,20 +140,10 @@ RULES: tuple[Rule, ...] = (
         "always",
         "ring axiom",
         everywhere(algebra.cancel_negation),
-        keeps_loops=True,
+        certain=True,
         reassociates=False,
     ),
     *ALGEBRA_RULES,
-    *(
-        Rule(
-            f"Winograd F({m}, 3)",
-            "sum[c, r in 0:3](f(y + r, c) * w(r, c))",
-            f"{m + 2} products for {m} outputs: transforms of f and w, sums over c, transforms back",
-            "f is a factor that moves with y + r (and x + s); the others do not know y",
-            "Winograd (1980); Lavin and Gray, CVPR 2016; points: toom_cook.py",
-            winograd(toom_cook(m, 3, points)),
-        )
-        for m, points in ((2, (0, 1, -1)), (4, (0, *EIGHTHS)))
-    ),
+    *LEMMAS,
     *INDEX_RULES,
 )

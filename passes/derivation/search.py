@@ -1,6 +1,6 @@
 """Best-first search over equal programs.
 
-States are programs in a normal form, told apart by canonical digests. The open state that promises most is
+States are programs in a normal form, told apart by marks. The open state that promises most is
 expanded first: a state promises what it would cost if its sums were ordered and its products regular, so
 that a step on the way, such as one large sum that no kernel would run as it stands, is not mistaken for
 a dead end; among equal promises the one that is closer to such a form goes first. The order is
@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tcomp.ir.tensor.nodes import Program, postorder
+from tcomp.ir.tensor.nodes import Program, count
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.derivation.cost import Cost
 from tcomp.passes.derivation.estimate import mismatches
-from tcomp.passes.derivation.normal import mark, normal_form
+from tcomp.passes.derivation.mark import mark
+from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.rule import Rule, Step
 
 MAX_GROWTH = 4  # a state with this many times the nodes of the source is not expanded
@@ -38,7 +39,7 @@ class State:
     rule: str
     tensor: str
     depth: int
-    mark: tuple[str, ...]
+    mark: tuple[int, ...]
 
     def steps(self) -> tuple[Step, ...]:
         """The applications from the source to this state."""
@@ -122,4 +123,4 @@ def _successors(state: State, rules: tuple[Rule, ...]) -> Iterator[tuple[str, st
 
 def _nodes(program: Program) -> int:
     """Nodes that rules may rewrite: tables stay as they are."""
-    return sum(1 if table_iters(d) else len(postorder(d.body)) for d in program.definitions())
+    return sum(1 if table_iters(d) else count(d.body) for d in program.definitions())

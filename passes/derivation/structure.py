@@ -14,7 +14,7 @@ from tcomp.ir.tensor.nodes import (
     Statement,
     postorder,
 )
-from tcomp.passes.contraction_order import contraction_order
+from tcomp.passes.contraction_order import ordered_sums
 from tcomp.passes.derivation.algebra import merge_sums
 from tcomp.passes.derivation.rule import replaced, with_body
 from tcomp.passes.inline import inlined
@@ -78,13 +78,8 @@ def _first_merge(body: Expr, taken: set[str]) -> Expr | None:
     return None
 
 
-def reassociate(program: Program) -> Iterator[tuple[str, Program]]:
+def reassociate(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
     """Sums of three or more factors become pairwise sums in the cheapest order."""
-    for position, statement in enumerate(program.body):
-        if isinstance(statement, Scan):
-            continue
-        one = with_body(program, (statement,))
-        ordered = contraction_order(one, names_of(program))
-        if ordered.body != one.body:
-            body = (*program.body[:position], *ordered.body, *program.body[position + 1 :])
-            yield statement.tensor.name, with_body(program, body)
+    ordered = ordered_sums(definition, taken)
+    if ordered != [definition]:
+        yield tuple(ordered)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import product as pairs
 from math import lcm, prod
 
@@ -27,10 +28,9 @@ from tcomp.ir.tensor.nodes import (
     Const,
     Definition,
     Expr,
-    Program,
     Read,
     Reduce,
-    Scan,
+    Statement,
     Tensor,
     postorder,
     substitute,
@@ -39,11 +39,11 @@ from tcomp.ir.tensor.tables import table
 from tcomp.passes.contraction_order import factors_of
 from tcomp.passes.derivation.algebra import multiply
 from tcomp.passes.derivation.estimate import extent
-from tcomp.passes.derivation.rule import Application, replaced, with_statement
+from tcomp.passes.derivation.rule import Application, at_definitions, replaced
 from tcomp.passes.derivation.toom_cook import Bilinear, Matrix
 from tcomp.passes.inline import guarded
 from tcomp.passes.lift import is_product_sum
-from tcomp.passes.scoping import free_iters, fresh_name, names_of
+from tcomp.passes.scoping import free_iters, fresh_name
 
 TAPS = 3
 MOST_AXES = 2
@@ -75,21 +75,19 @@ class Convolution:
 def winograd(algorithm: Bilinear, least_tiles: int = LEAST_TILES) -> Application:
     """The lemma with one algorithm along every axis, at each convolution of at least so many tiles."""
 
-    def apply(program: Program) -> Iterator[tuple[str, Program]]:
-        for position, statement in enumerate(program.body):
-            found = None if isinstance(statement, Scan) else convolution(statement)
-            if found is None or any(_short(w, algorithm) for w in found.windows):
-                continue
-            if min(map(extent, (_summed(found), _filters(found)))) < LEAST_CHANNELS:
-                continue
-            if _tiles(found, algorithm) < least_tiles:
-                continue
-            made = _Lemma(found, algorithm, names_of(program)).definitions()
-            yield found.definition.tensor.name, with_statement(program, position, tuple(made))
+    def lemma(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
+        found = convolution(definition)
+        if found is None or any(_short(w, algorithm) for w in found.windows):
+            return
+        if min(map(extent, (_summed(found), _filters(found)))) < LEAST_CHANNELS:
+            return
+        if _tiles(found, algorithm) >= least_tiles:
+            yield tuple(_Lemma(found, algorithm, taken).definitions())
 
-    return apply
+    return at_definitions(lemma)
 
 
+@lru_cache(1 << 10)
 def convolution(definition: Definition) -> Convolution | None:
     """The definition as a convolution with three taps along one or two axes, or None."""
     sums = [n for n in postorder(definition.body) if isinstance(n, Reduce)]

@@ -18,6 +18,8 @@ LONGEST_REPEAT = 1000
 # OpenBLAS, 11.3 ms after a pause. Settings that put them to sleep at once would slow their owners down instead.
 _REST_STEP = 5e-3  # seconds
 _REST_LIMIT = 0.25
+# A sleeping thread may be scheduled only milliseconds after it is woken, a virtual processor above all.
+_WARM = 5e-3  # seconds of calls before a sample
 _SLOW = 0.05  # seconds of a call that gains nothing from being warmed up, nor from being repeated
 _AWAKE = 0.2  # share of a step that this process may still be computing
 
@@ -49,7 +51,7 @@ class Timing:
 def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Timing]:
     """Runs all contenders in every round, for at least 15 rounds and then until `budget` seconds are spent.
 
-    Every sample begins when the threads of the one before sleep, and with a call that is not timed unless calls
+    Every sample begins when the threads of the one before sleep, and with calls that are not timed unless calls
     are slow; the order rotates from round to round. So nobody pays for caches, frequency or threads that always
     the same other one left behind.
     """
@@ -63,7 +65,7 @@ def interleave(contenders: Sequence[Contender], budget: float = 3.0) -> list[Tim
             for n in (*range(first, len(contenders)), *range(first)):
                 rest()
                 if quick[n]:
-                    contenders[n].call()
+                    _warm(contenders[n])
                 samples[n].append(_sample(contenders[n], repeats[n]))
     return [Timing(c.name, tuple(s)) for c, s in zip(contenders, samples, strict=True)]
 
@@ -105,6 +107,13 @@ def _repeats(contender: Contender) -> int:
     _sample(contender, 2)
     once = min(_sample(contender, 1) for _ in range(3))
     return max(1, min(LONGEST_REPEAT, round(SHORTEST_SAMPLE / max(once, 1e-9))))
+
+
+def _warm(contender: Contender) -> None:
+    deadline = time.perf_counter() + _WARM
+    contender.call()
+    while time.perf_counter() < deadline:
+        contender.call()
 
 
 def _sample(contender: Contender, repeat: int) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tcomp.codegen.ssa import FunctionBuilder, Ssa
 from tcomp.codegen.types import literal, mangled, register
 from tcomp.diagnostics import InternalError
-from tcomp.ir.dtypes import DType, bf16, boolean, f16, f32, f64, u32
+from tcomp.ir.dtypes import DType, bf16, boolean, f16, f32, f64, u32, u64
 from tcomp.target import Target
 
 
@@ -21,6 +23,8 @@ def cast(
     if source.is_float and goal.is_float:
         return _between_floats(builder, value, source, goal, lanes, target)
     if goal.is_float and goal in (f32, f64):
+        if source.is_bool and lanes == 1:
+            return chosen_constant(builder, goal, (1.0, 0.0), value)
         name = "sitofp" if source.is_signed else "uitofp"
         return builder.pure(f"{name} {value.typed} to {type_}", type_, [value])
     if source in (f32, f64) and goal.is_integer:
@@ -37,6 +41,24 @@ def bitcast(builder: FunctionBuilder, value: Ssa, type_: str) -> Ssa:
     if value.type == type_:
         return value
     return builder.pure(f"bitcast {value.typed} to {type_}", type_, [value])
+
+
+def chosen_constant(
+    builder: FunctionBuilder, dtype: DType, values: tuple[float, float], condition: Ssa
+) -> Ssa:
+    """One of two scalar float constants, by its bits.
+
+    LLVM 22 makes a select of float constants, and the conversion of a boolean, a load from a table; where it
+    finds out later that the condition is known, and the value is broadcast, it aborts (APInt::insertBits,
+    X86 constant folding).
+    """
+    bits = u32 if dtype is f32 else u64
+    raw = [int(np.asarray(value, dtype.numpy).view(bits.numpy)) for value in values]
+    words = [Ssa(literal(word, bits), register(bits)) for word in raw]
+    text = "select " + ", ".join(a.typed for a in (condition, *words))
+    return bitcast(
+        builder, builder.pure(text, register(bits), [condition, *words]), register(dtype)
+    )
 
 
 def _to_bool(builder: FunctionBuilder, value: Ssa, source: DType, lanes: int) -> Ssa:

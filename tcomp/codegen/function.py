@@ -14,7 +14,7 @@ from tcomp.codegen.operations import emit_operation
 from tcomp.codegen.ssa import Declarations, FunctionBuilder, ScopeKind, Ssa
 from tcomp.codegen.types import literal, literals, memory, register, vector
 from tcomp.diagnostics import InternalError
-from tcomp.ir.dtypes import i32, i64
+from tcomp.ir.dtypes import f32, i32, i64
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import (
     Broadcast,
@@ -25,10 +25,12 @@ from tcomp.ir.loop.nodes import (
     IntValue,
     Load,
     Local,
+    Lookup,
     LoopVar,
     Op,
     Shuffle,
 )
+from tcomp.ops.lookups import INTRINSIC
 from tcomp.target import Target
 
 ZERO = "@zero"  # eight zero bytes that masked-off scalar reads are pointed at
@@ -133,6 +135,10 @@ class FunctionEmitter:
                 return self.splat(done[value], lanes)
             case IntValue():
                 return self._int_value(node)
+            case Lookup(values):
+                table = Ssa(literals(values, f32), register(f32, len(values)))
+                operands = [table, done[node.index]]
+                return self.builder.call_exact(INTRINSIC, table.type, operands)
             case Shuffle(left, right, picks):
                 return self.shuffle(done[left], done[right], picks)
         raise InternalError(f"no code for {type(node).__name__}", code="TC099")

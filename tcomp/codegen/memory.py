@@ -66,6 +66,8 @@ def emit_store(emitter: FunctionEmitter, stmt: Store) -> None:
         _store_scalar(emitter, stmt, value, mask)
     elif stmt.stride == 1:
         _store_contiguous(emitter, stmt, value, mask)
+    elif _spreads(emitter, stmt):
+        _spread(emitter, stmt, value, mask)
     elif mask is None:
         _store_lanes(emitter, stmt, value)
     else:
@@ -230,6 +232,33 @@ def _store_lanes(emitter: FunctionEmitter, stmt: Store, value: Ssa) -> None:
         element = emitter.extract(value, lane)
         emitter.builder.line(
             f"store {element.typed}, {pointer.typed}, align {stmt.buffer.dtype.bytes}"
+        )
+
+
+def _spreads(emitter: FunctionEmitter, stmt: Store) -> bool:
+    """Whether masked stores are cheap, and few of them hold all elements of a strided one."""
+    short = 1 < stmt.stride <= _SHUFFLED_STRIDE and stmt.value.lanes >= 4
+    return short and stmt.buffer.dtype.bytes >= 4 and emitter.target.has("avx512f")
+
+
+def _spread(emitter: FunctionEmitter, stmt: Store, value: Ssa, mask: Expr | None) -> None:
+    """The elements as every stride-th of `stride` vectors, whose other lanes are masked off."""
+    lanes = stmt.value.lanes
+    bits = _bits(emitter, mask, lanes)
+    nowhere = Ssa(literal(False, boolean, lanes), bits.type)
+    for number in range(stmt.stride):
+        lane = {
+            w - number * lanes: k for k, w in enumerate(range(0, lanes * stmt.stride, stmt.stride))
+        }
+        picks = [lane.get(place, -1) for place in range(lanes)]
+        part = emitter.shuffle(value, value, picks)
+        kept = emitter.shuffle(bits, nowhere, [p if p >= 0 else lanes for p in picks])
+        pointer = emitter.pointer(stmt.buffer, stmt.index + number * lanes)
+        align = alignment(stmt.buffer, stmt.index + number * lanes)
+        name = f"llvm.masked.store.{mangled(value.type)}.p0"
+        emitter.builder.declarations.intrinsic(name, "void", [value.type, "ptr", bits.type])
+        emitter.builder.line(
+            f"call void @{name}({part.typed}, ptr align {align} {pointer}, {kept.typed})"
         )
 
 

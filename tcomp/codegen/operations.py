@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
-
-from tcomp.codegen.conversions import bitcast, cast
+from tcomp.codegen.conversions import bitcast, cast, chosen_constant
 from tcomp.codegen.dots import emit_dot
 from tcomp.codegen.scalef import emit_scalef
 from tcomp.codegen.ssa import FunctionBuilder, Ssa
 from tcomp.codegen.types import literal, register
 from tcomp.diagnostics import InternalError
-from tcomp.ir.dtypes import DType, f32, f64, u32, u64
+from tcomp.ir.dtypes import DType, f32, f64
 from tcomp.ir.loop.nodes import Const, Op
 from tcomp.ops.dots import DOTS
 from tcomp.target import Target
@@ -110,27 +108,8 @@ def _select(builder: FunctionBuilder, type_: str, node: Op, args: list[Ssa]) -> 
     _, then, otherwise = node.args
     scalar = node.lanes == 1 and node.dtype in (f32, f64)
     if scalar and isinstance(then, Const) and isinstance(otherwise, Const):
-        return _chosen_constant(builder, type_, node.dtype, (then, otherwise), args[0])
+        return chosen_constant(builder, node.dtype, (then.value, otherwise.value), args[0])
     return builder.pure("select " + ", ".join(a.typed for a in args), type_, args)
-
-
-def _chosen_constant(
-    builder: FunctionBuilder, type_: str, dtype: DType, values: tuple[Const, Const], condition: Ssa
-) -> Ssa:
-    """One of two scalar float constants, by its bits.
-
-    LLVM 22 makes a select of float constants a load from a table; where it finds out later that the
-    condition is known, and the value is broadcast, it aborts (APInt::insertBits, X86 constant folding).
-    """
-    bits = u32 if dtype is f32 else u64
-    raw = [int(np.asarray(v.value, dtype.numpy).view(bits.numpy)) for v in values]
-    words = [Ssa(literal(word, bits), register(bits)) for word in raw]
-    return bitcast(builder, _select_words(builder, condition, words), type_)
-
-
-def _select_words(builder: FunctionBuilder, condition: Ssa, words: list[Ssa]) -> Ssa:
-    args = [condition, *words]
-    return builder.pure("select " + ", ".join(a.typed for a in args), words[0].type, args)
 
 
 def _compare(builder: FunctionBuilder, op: str, operand: DType, type_: str, args: list[Ssa]) -> Ssa:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -73,7 +74,7 @@ def literal(value: float | int | bool, dtype: DType, lanes: int = 1) -> str:
     return text if lanes == 1 else f"splat ({register(dtype)} {text})"
 
 
-def literals(values: list[int], dtype: DType) -> str:
+def literals(values: Sequence[float], dtype: DType) -> str:
     """A constant vector operand of integers or whole floats."""
     kind = register(dtype)
     return "<" + ", ".join(f"{kind} {_scalar(v, dtype)}" for v in values) + ">"

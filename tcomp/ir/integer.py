@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import gcd
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from tcomp.ir.interning import Interned, reduce_interned
@@ -166,7 +167,7 @@ class Int(metaclass=Interned):
         return self * -1
 
     def __sub__(self, other: IntLike) -> Int:
-        return self + -Int.of(other)
+        return _subtracted(self, Int.of(other))
 
     def __radd__(self, other: IntLike) -> Int:
         return self + other
@@ -381,6 +382,13 @@ def _added(left: Int, right: Int) -> Int:
 
 
 @lru_cache(_REMEMBERED)
+def _subtracted(left: Int, right: Int) -> Int:
+    if not right.terms:
+        return Int(left.terms, left.constant - right.constant)
+    return _added(left, _scaled(right, -1))
+
+
+@lru_cache(_REMEMBERED)
 def _multiplied(left: Int, right: Int) -> Int:
     if not right.terms:
         return _scaled(left, right.constant)
@@ -417,9 +425,14 @@ def _divided(left: Int, right: Int) -> Int:
     for known in (
         _multiple_of_quotient(rest, divisor),
         _of_two_values(rest, divisor, int.__floordiv__),
+        _quotient_of_blocks(rest, divisor),
     ):
         if known is not None:
             return whole + known
+    common = gcd(divisor, *(c for _, c in rest.terms))
+    if common > 1 and divisor > 0:  # (4 i + 3) // 6 = (2 i + 1) // 3
+        shorter = Int(tuple((m, c // common) for m, c in rest.terms), rest.constant // common)
+        return whole + shorter // (divisor // common)
     return whole + Int.of(_nested_division(rest, divisor))
 
 
@@ -502,6 +515,17 @@ def _multiple_of_quotient(value: Int, divisor: int) -> Int | None:
         rest = value + mod - mod.left
         if len(rest.terms) <= len(value.terms) - 1 - len(mod.left.terms):
             return (mod.left // mod.right) * (mod.right.constant // divisor) + rest // divisor
+    return None
+
+
+def _quotient_of_blocks(value: Int, divisor: int) -> Int | None:
+    """(g x + r) // (g d) = x // d for r in 0:g, what a position in blocks of g leaves."""
+    for _, factor in value.terms:
+        if 1 < factor < divisor and divisor % factor == 0:
+            blocks, rest = _split_multiples(value, factor)
+            low, high = rest.bounds()
+            if low is not None and low >= 0 and high is not None and high < factor:
+                return blocks // (divisor // factor)
     return None
 
 

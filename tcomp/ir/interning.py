@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
-from weakref import KeyedRef
+from weakref import ref
 
 from tcomp.forks import INTERNING, held_across_forks
 
-_table: dict[tuple[Any, ...], KeyedRef[Any, Any]] = {}
 _lock = threading.Lock()
 held_across_forks(_lock, INTERNING)
 _LOOSE = frozenset({float, bool})  # types whose equality says too little
 _LOOSE_WORDS = ("float", "bool", "Any")
+
+
+class _Ref(ref[Any]):
+    """A weak reference that knows under which key its node stands."""
+
+    __slots__ = ("key",)
+    key: tuple[Any, ...]
 
 
 def identity(value: object) -> object:
@@ -27,42 +34,65 @@ class Interned(type):
     """Metaclass of frozen dataclasses whose equal instances are the same object.
 
     Classes are declared `@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)`; hash and
-    equality are then object identity. Pickling goes through the constructor and so re-interns.
+    equality are then object identity. Pickling goes through the constructor and so re-interns. A field
+    `_facts` holds what is computed of a node later; all other fields are its identity.
     """
 
     may_be_loose: bool  # whether a field can hold a number that equals another kind of number
+    table: dict[tuple[Any, ...], _Ref]
+    forget: Callable[[_Ref], None]
+    setters: tuple[Callable[[Any, Any], None], ...] | None  # of the fields, known at the first node
+    set_facts: Callable[[Any, Any], None] | None
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         super().__init__(name, bases, namespace)
         fields = namespace.get("__annotations__", {"": "Any"}).values()
         cls.may_be_loose = any(word in str(f) for f in fields for word in _LOOSE_WORDS)
+        cls.table = table = {}
+        cls.setters = cls.set_facts = None
+
+        def forget(dead: _Ref) -> None:
+            # Another thread may have made the node anew; then the entry is no longer this one.
+            if table.get(dead.key) is dead:
+                table.pop(dead.key, None)
+
+        cls.forget = forget
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         # Most calls name a node that is there already: look before making it.
-        names = cls.__match_args__  # type: ignore[attr-defined]
-        node = None
-        if kwargs or len(args) != len(names):
+        if kwargs or len(args) != len(cls.__match_args__):  # type: ignore[attr-defined]
             node = super().__call__(*args, **kwargs)
-            args = tuple(getattr(node, name) for name in names)
-        loose = cls.may_be_loose and not _LOOSE.isdisjoint(map(type, args))
-        key = (cls, *map(identity, args)) if loose else (cls, *args)
-        found = _table.get(key)
+            args = tuple(getattr(node, name) for name in cls.__match_args__)  # type: ignore[attr-defined]
+        key = args
+        if cls.may_be_loose and not _LOOSE.isdisjoint(map(type, args)):
+            key = tuple(map(identity, args))
+        found = cls.table.get(key)
         if found is not None and (known := found()) is not None:
             return known
-        if node is None:
-            node = super().__call__(*args)
+        node = object.__new__(cls)
+        for setter, value in zip(cls.setters or _prepared(cls), args, strict=True):
+            setter(node, value)
+        if cls.set_facts is not None:
+            cls.set_facts(node, {})
+        reference = _Ref(node, cls.forget)
+        reference.key = key
         with _lock:
-            found = _table.get(key)
+            found = cls.table.get(key)
             if found is not None and (known := found()) is not None:
                 return known
-            _table[key] = KeyedRef(node, _forget, key)
+            cls.table[key] = reference
         return node
 
 
-def _forget(dead: KeyedRef[Any, Any]) -> None:
-    # Another thread may have made the node anew; then the entry is no longer this one.
-    if _table.get(dead.key) is dead:
-        _table.pop(dead.key, None)
+def _prepared(cls: Interned) -> tuple[Callable[[Any, Any], None], ...]:
+    """The setters of a class's slots, which a frozen class has no other way to fill quickly."""
+    if hasattr(cls, "_facts"):
+        cls.set_facts = cls._facts.__set__
+    cls.setters = tuple(
+        getattr(cls, name).__set__
+        for name in cls.__match_args__  # type: ignore[attr-defined]
+    )
+    return cls.setters
 
 
 def reduce_interned(node: Any) -> tuple[Any, tuple[Any, ...]]:

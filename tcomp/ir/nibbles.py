@@ -21,6 +21,11 @@ def pack_nibbles(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return packed
 
 
+def packed_in_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array of 4-bit elements packed, any other one as it is."""
+    return pack_nibbles(array) if array.dtype.name in ("int4", "uint4") else array
+
+
 def unpack_nibbles(packed: np.ndarray[Any, Any], length: int, signed: bool) -> np.ndarray[Any, Any]:
     """int8 or uint8 [..., length] from uint8[..., (length+1)//2]; a scalar from a byte."""
     nibbles: np.ndarray[Any, Any] = np.asarray(packed & 15)

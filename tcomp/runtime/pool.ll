@@ -43,6 +43,7 @@ entry:
   %pool = load ptr, ptr %slot
   %p.number = getelementptr i8, ptr %slot, i64 8
   %number = load i64, ptr %p.number
+  call void @begin(ptr %slot)
   br label %idle
 idle:
   %seen = phi i64 [ 0, %entry ], [ %generation, %missed ], [ %generation, %joined ], [ %seen, %sleep ]

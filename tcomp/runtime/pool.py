@@ -20,7 +20,10 @@ from tcomp.runtime import pool_ir
 from tcomp.runtime.pool_ir import System
 
 _LINE = 64
-_FUTEX_NUMBERS = {"x86_64": 202, "aarch64": 98}
+_CALL_NUMBERS = {
+    "x86_64": (202, 186, 203),
+    "aarch64": (98, 178, 122),
+}  # futex, gettid, sched_setaffinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,9 @@ def system() -> System:
     if os.name != "posix":
         return System(machine, "serial")
     block, setmask = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
-    if sys.platform.startswith("linux") and machine in _FUTEX_NUMBERS:
-        return System(machine, "futex", _FUTEX_NUMBERS[machine], block, setmask)
-    return System(machine, "condition", 0, block, setmask)
+    if sys.platform.startswith("linux") and machine in _CALL_NUMBERS:
+        return System(machine, "futex", *_CALL_NUMBERS[machine], block, setmask)
+    return System(machine, "condition", sig_block=block, sig_setmask=setmask)
 
 
 def initialise(address: int, threads: int, kind: System) -> None:
@@ -61,6 +64,8 @@ def initialise(address: int, threads: int, kind: System) -> None:
     ctypes.memset(address, 0, _size(threads))
     _write(address + pool_ir.STATE, struct.pack("<Q", pool_ir.CLOSED))
     _write(address + pool_ir.THREADS, struct.pack("<I", threads))
+    _write(address + pool_ir.HOME, struct.pack("<I", pool_ir.NOWHERE))
+    _write(address + pool_ir.ALLOWED, _allowed())
     process = ctypes.CDLL(None) if kind.functions else None
     for n, name in enumerate(kind.functions):
         function = ctypes.cast(getattr(process, name), ctypes.c_void_p).value or 0
@@ -68,6 +73,14 @@ def initialise(address: int, threads: int, kind: System) -> None:
     if kind.sleep == "condition" and process is not None:
         process.pthread_mutex_init(ctypes.c_void_p(address + pool_ir.MUTEX), None)
         process.pthread_cond_init(ctypes.c_void_p(address + pool_ir.CONDITION), None)
+
+
+def _allowed() -> bytes:
+    """The processors that this thread may use as the system's bit set."""
+    bits = 0
+    if hasattr(os, "sched_getaffinity"):
+        bits = sum(1 << cpu for cpu in os.sched_getaffinity(0) if cpu < 8 * pool_ir.ALLOWED_BYTES)
+    return bits.to_bytes(pool_ir.ALLOWED_BYTES, "little")
 
 
 def allocate(threads: int) -> int:

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from tcomp.runtime.llvm_text import fill
 
 # Offsets into the pool's memory. Words that different threads write have cache lines of their own.
-STATE, NEXT, TASK, CLOSURE, COUNT, GRAIN, BUSY, SLEEPERS, STARTED, THREADS = (
-    0, 64, 128, 136, 144, 152, 192, 256, 320, 324,
+STATE, NEXT, TASK, CLOSURE, COUNT, GRAIN, BUSY, SLEEPERS, STARTED, THREADS, HOME = (
+    0, 64, 128, 136, 144, 152, 192, 256, 320, 324, 328,
 )  # fmt: skip
 MUTEX, CONDITION = 384, 512  # pthread objects are at most 64 bytes on the systems that use them
 FUNCTIONS = 640  # one pointer for each name of `functions`
-SLOTS, SLOT_BYTES = 768, 16  # for each worker: the pool's address, the worker's number
+ALLOWED, ALLOWED_BYTES = 768, 128  # a bit for each processor that may be used
+SLOTS, SLOT_BYTES = 896, 24  # for each worker: the pool's address, its number, its id in the system
+NOWHERE = 0xFFFF_FFFF
 
 CLOSED = 1 << 31
 # Spinning bridges the gaps between the regions of one call; each pause is 40-140 cycles.
@@ -48,6 +50,8 @@ class System:
     machine: str
     sleep: str
     futex_number: int = 202
+    gettid_number: int = 186
+    setaffinity_number: int = 203
     sig_block: int = 0
     sig_setmask: int = 2
 
@@ -57,7 +61,7 @@ class System:
         common = ("pthread_create", "pthread_detach", "pthread_sigmask", "sched_yield")
         locks = ("pthread_mutex_lock", "pthread_mutex_unlock", "pthread_cond_wait")
         return {
-            "futex": (*common, "syscall"),
+            "futex": (*common, "syscall", "sched_getcpu"),
             "condition": (*common, *locks, "pthread_cond_broadcast"),
             "serial": (),
         }[self.sleep]
@@ -74,6 +78,9 @@ def pool_text(system: System) -> str:
         "SHARES": SHARES_PER_THREAD,
         "CLOSED": CLOSED,
         "FUTEX": system.futex_number,
+        "GETTID": system.gettid_number,
+        "SETAFFINITY": system.setaffinity_number,
+        "HOME": HOME, "ALLOWED": ALLOWED,
         "SIG_BLOCK": system.sig_block,
         "SIG_SETMASK": system.sig_setmask,
         "NEXT": NEXT, "TASK": TASK, "CLOSURE": CLOSURE, "COUNT": COUNT, "GRAIN": GRAIN,

@@ -91,8 +91,8 @@ def moved(block: Sequence[Stmt], places: Mapping[Buffer, Buffer]) -> tuple[Stmt,
 
     def rule(node: Expr) -> Expr | None:
         match node:
-            case Load(buffer, index, lanes, stride, mask) if buffer in places:
-                return Load(places[buffer], index, lanes, stride, mask)
+            case Load(buffer, index, lanes, stride, mask, word) if buffer in places:
+                return Load(places[buffer], index, lanes, stride, mask, word)
             case Gather(buffer, base, index, mask) if buffer in places:
                 return Gather(places[buffer], base, index, mask)
         return None

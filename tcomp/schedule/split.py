@@ -42,6 +42,8 @@ def split_reductions(groups: tuple[Group, ...]) -> tuple[Group, ...]:
 def _product_steps(product: contraction.Contraction) -> tuple[t.Definition, ...]:
     """A product of few outputs and many terms (split-K): its blocks are a batch of products."""
     definition, reduce = product.definition, product.total
+    if isinstance(product, contraction.CodedContraction):
+        return (definition,)  # its codes are read as they lie, at the speed of the memory
     it = max(reduce.iters, key=lambda i: int(i.extent))
     terms = _size(reduce.iters)
     if _size(definition.iters) > _FEW_PRODUCTS or terms < 4 * _PRODUCT_TERMS:

@@ -33,6 +33,12 @@ TERMS = (
 )
 CASES: dict[str, tuple[str, ...]] = {
     "congruence": (TRANSPOSED, TRANSPOSED.replace("y + {p} - r", "2*y + {p} - 3*r")),
+    "single place": (
+        "def f(A: f64[M, 1], B: f64[M, {d}]) -> y: f64[{d}]:\n"
+        "    y[i] = sum[k, r]((A[k, i - r] else 0.0) * B[k, r])\n",
+        "def f(A: f64[M, 1], B: f64[{d}, N]) -> y: f64[N]:\n"
+        "    y[i] = sum[r in 0:{d}, k in 0:M]((A[k, r + {d} - 2*i] else 0.0) * B[r, i])\n",
+    ),
     "variable splitting": (
         TRANSPOSED,
         CONVOLUTION.replace("y + r", "y + {d}*r"),

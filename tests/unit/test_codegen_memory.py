@@ -119,6 +119,22 @@ def test_masked_strided_loads_and_stores(dtype, stride):
     run((x, y, z), body, [data, np.zeros(lanes, data.dtype), np.zeros(13, data.dtype)])
 
 
+@pytest.mark.parametrize("dtype", [dtypes.f64, f32, i32, dtypes.f16, boolean], ids=str)
+@pytest.mark.parametrize("stride", [2, 3, 4, 5])
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+@pytest.mark.parametrize("masked", [False, True])
+def test_strided_stores_touch_only_their_elements(dtype, stride, lanes, masked):
+    extent = stride * (lanes - 1) + 1
+    x, y = argument("x", dtype, lanes), argument("y", dtype, extent)
+    mask = lanes_where(lanes, 2) if masked else None
+    body = [Store(y, Int.of(0), Load(x, Int.of(0), lanes), stride, mask)]
+    data, before = sample(dtype, lanes), sample(dtype, extent)
+    got = run((x, y), body, [data, before])[1]
+    np.testing.assert_array_equal(
+        got[:: stride * (2 if masked else 1)], data[:: 2 if masked else 1]
+    )
+
+
 def test_strided_stores():
     x, y = argument("x", f32, 8), argument("y", f32, 22)
     data = np.arange(8, dtype=np.float32)

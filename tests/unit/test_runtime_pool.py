@@ -150,7 +150,7 @@ def kinds():
     found = [pool_ir.System(here.machine, "serial")]
     if os.name == "posix":
         block, mask = int(signal.SIG_BLOCK), int(signal.SIG_SETMASK)
-        found.append(pool_ir.System(here.machine, "condition", 0, block, mask))
+        found.append(pool_ir.System(here.machine, "condition", sig_block=block, sig_setmask=mask))
     if here.sleep == "futex":
         found.append(here)
     return found
@@ -246,6 +246,28 @@ b = np.arange(16 * 32, dtype=np.float32).reshape(16, 32) % 5
 def check():
     assert (kernel(a, b) == a @ b).all()
 """
+
+
+@pytest.mark.skipif(pool.system().sleep != "futex", reason="needs the system's affinity")
+@pytest.mark.parametrize("cores", [1, 2])
+def test_workers_keep_clear_of_the_caller(cores):
+    if usable_cores() < cores:
+        pytest.skip("too few cores")
+    done = run_python(
+        f"import os\nallowed = set(sorted(os.sched_getaffinity(0))[:{cores}])\n"
+        + "os.sched_setaffinity(0, allowed)\n"
+        + SETUP
+        + textwrap.dedent("""
+        own = set(os.listdir("/proc/self/task"))
+        for _ in range(20):
+            time.sleep(0.01)  # workers sleep, and are woken by the next call
+            check()
+        for task in set(os.listdir("/proc/self/task")) - own:
+            there = os.sched_getaffinity(int(task))
+            assert there <= allowed and len(there) == max(1, len(allowed) - 1), there
+        """)
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import Definition, postorder
 from tcomp.passes.derivation.index.reindex import (
-    DefinitionRule,
     fresh,
     indices,
     reindexed,
@@ -16,6 +15,8 @@ from tcomp.passes.derivation.index.reindex import (
 )
 from tcomp.passes.lift import is_product_sum
 from tcomp.passes.scoping import iterator_names
+
+Maps = Callable[[Definition, set[str]], Iterator[tuple[Definition, ...]]]
 
 MAX_GROWTH = 16  # times the points that a map may make more than are read
 
@@ -123,7 +124,7 @@ def _merged(
 
 
 def composed(
-    definition: Definition, taken: set[str], maps: DefinitionRule
+    definition: Definition, taken: set[str], maps: Maps
 ) -> Iterator[tuple[Definition, ...]]:
     """Applies maps, each time those that disentangle iterators most, until none does; one result for
     each first map."""

@@ -5,7 +5,7 @@ T[x] = f(x)      =      U[u] = f(g(u));  T[x] = U[h(x)]        where g(h(x)) = x
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import gcd
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod, Value
@@ -16,42 +16,43 @@ from tcomp.ir.tensor.nodes import (
     Program,
     Read,
     Reduce,
-    Scan,
+    Statement,
     Tensor,
     postorder,
     substitute,
 )
-from tcomp.passes.derivation.rule import Application, is_barren, remember_barren, with_statement
+from tcomp.passes.derivation.rule import (
+    Application,
+    DefinitionRule,
+    at_definitions,
+    with_statement,
+)
 from tcomp.passes.inline import guarded, inlined, zero
-from tcomp.passes.scoping import fresh_name, names_of
-
-DefinitionRule = Callable[[Definition, set[str]], Iterator[tuple[Definition, ...]]]
+from tcomp.passes.scoping import fresh_name
+from tcomp.passes.views import free_views
 
 
 def on_definitions(rule: DefinitionRule) -> Application:
-    """Lifts a rule that replaces one definition to programs; scans are left alone."""
-
-    def apply(program: Program) -> Iterator[tuple[str, Program]]:
-        for position, statement in enumerate(program.body):
-            if isinstance(statement, Scan) or is_barren(rule, statement):
-                continue
-            found = False
-            for made in rule(statement, names_of(program)):
-                found = True
-                yield statement.tensor.name, placed(program, position, made)
-            if not found:
-                remember_barren(rule, statement)
-
-    return apply
+    """Lifts a rule that replaces one definition to programs; what only rearranges moves into its readers."""
+    return at_definitions(rule, placed)
 
 
-def placed(program: Program, position: int, made: tuple[Definition, ...]) -> Program:
-    """The program with a definition replaced; readers of a mere rearrangement read what it rearranges.
+def placed(program: Program, position: int, made: tuple[Statement, ...]) -> Program:
+    """The program with a definition replaced; readers of a mere rearrangement read what it rearranges, but
+    for views of larger tensors, which cost nothing.
 
     Else planning would take a rearranged product for the product's epilogue, and undo the rule.
     """
     result = with_statement(program, position, made)
-    moved = [d.tensor for d in made if isinstance(d.body, Read) and d.tensor not in program.results]
+    free = free_views(result) if len(made) > 2 else frozenset()
+    moved = [
+        d.tensor
+        for d in made
+        if isinstance(d, Definition)
+        and isinstance(d.body, Read)
+        and d.tensor not in program.results
+        and d not in free
+    ]
     for tensor in moved:
         definition = next(d for d in result.definitions() if d.tensor is tensor)
         result = inlined(result, definition) or result

@@ -1,4 +1,5 @@
-"""Congruences: a sum over what leaves one remainder runs over quotients only."""
+"""Congruences: a sum over what leaves one remainder runs over quotients only, one over what meets a single
+place is its one term."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from tcomp.ir.tensor.nodes import (
     Const,
     Expr,
     IndexValue,
+    Read,
     Reduce,
     rewrite,
     substitute,
@@ -38,6 +40,45 @@ def solve_congruence(node: Expr, taken: set[str]) -> Iterator[Expr]:
         result = further
     if result is not node:
         yield result
+
+
+def single_place(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[r](A[e - r : one place] else 0) * g(r))  =  (A[0] else 0) * g(e), guarded where e is no r.
+
+    An axis of length one is met by one value of r. All such iterators are solved.
+    """
+    if not isinstance(node, Reduce) or not summed(node) or depends_on_data(node.body):
+        return
+    result: Expr = node
+    while isinstance(result, Reduce) and (further := _placed(result)) is not None:
+        result = further
+    if result is not node:
+        yield result
+
+
+def _placed(node: Reduce) -> Expr | None:
+    """One iterator that only a single value gets past a guard; None where there is none left."""
+    factors = factors_of(node.body)
+    for read in factors:
+        if not isinstance(read, Read) or read.otherwise is not zero(read):
+            continue
+        for index, (lo, hi) in zip(read.index, read.tensor.axes, strict=True):
+            for it in node.iters if (hi - lo).constant == 1 else ():
+                if index.coefficient(it) in (1, -1):
+                    rest = index - Int.of(it) * (index.coefficient(it) or 0)
+                    return _at(node, factors, it, (lo - rest) * (index.coefficient(it) or 0))
+    return None
+
+
+def _at(node: Reduce, factors: tuple[Expr, ...], it: Iter, place: Int) -> Expr:
+    """The term of a sum at one value of an iterator, if it is in its range."""
+    moved = [guarded(substitute(f, {it: place})) for f in factors]
+    moved[0] = simplify_expression(
+        where(less(place, it.hi), where(less(it.lo - 1 - place, Int.of(0)), moved[0]))
+    )
+    rest = tuple(other for other in node.iters if other is not it)
+    term = multiply([simplify_expression(f) for f in moved])
+    return Reduce("sum", rest, term) if rest else term
 
 
 def _first(node: Reduce, taken: set[str]) -> Reduce | None:
@@ -70,7 +111,7 @@ def _solved(
     common = gcd(factor, modulus)
     period = modulus // common
     inverse = pow(factor // common, -1, period)
-    start = (rest // common * inverse - it.lo) % period
+    start = _modulo(rest // common * inverse - it.lo, period)
     periods = -(-spans(it) // period)
     quotient = fresh(it.name, 0, periods, taken)
     value = it.lo + Int.of(quotient) * period + start
@@ -86,6 +127,14 @@ def _solved(
 
     iters = tuple(quotient if other is it else other for other in node.iters)
     return Reduce("sum", iters, multiply([moved(f) for f in factors]))
+
+
+def _modulo(index: Int, period: int) -> Int:
+    """The remainder, of an index with coefficients in 0:period: (1 - 2*y) % 3 = (y + 1) % 3."""
+    for atom in index.leaves():
+        step = index.coefficient(atom) or 0
+        index = index - Int.of(atom) * (step - step % period)
+    return index % period
 
 
 def _selecting(factor: Expr) -> Iterator[Expr]:

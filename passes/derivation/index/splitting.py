@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from math import gcd
 
-from tcomp.ir.integer import Int, Iter
+from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import (
     Definition,
     Expr,
@@ -36,7 +37,7 @@ from tcomp.passes.derivation.index.residues import less
 from tcomp.passes.derivation.index.staging import slides
 from tcomp.passes.inline import guarded
 from tcomp.passes.lift import is_product_sum
-from tcomp.passes.scoping import free_iters, names_of
+from tcomp.passes.scoping import free_iters, fresh_name, names_of
 from tcomp.passes.simplify import simplify, simplify_expression
 
 MAX_TAPS = 16  # iterators of sums that are split for their own sake are windows,
@@ -45,20 +46,52 @@ FEW = (3, 2)  # and these are the windows for which there are fast algorithms
 
 
 def split_output(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
-    """T[y] = f(y)  =  U[p, q] = f(m*q + p);  T[y] = U[y % m, y // m].
+    """T[y] = f(y)  =  U[q, p] = f(m*q + p - e);  T[y] = U[(y + e) // m, (y + e) % m].
 
     By the constants m that the body divides by, and by the dilations of what it slides over, at all
-    iterators for which there are such. The residues come first, as the numbers of a batch: what is
-    contiguous along y is contiguous along the quotient.
+    iterators for which there are such. Each residue follows its quotient, so that T is a view of U, or where
+    U has more points a part of one; but residues of dilations come first, because what slides over them
+    (`winograd.py`) makes several tensors in the order of U.
     """
     if not any(map(summed, postorder(definition.body))):
         return
     moduli = {it: found for it in definition.iters if (found := _moduli(definition, it))}
     for choice in product(*moduli.values()):
         if choice:
-            made = _split(definition, dict(zip(moduli, choice, strict=True)), set(taken))
+            split = {
+                it: _Split(m, _offset(definition, it, m), m in divisors(definition.body, it))
+                for it, m in zip(moduli, choice, strict=True)
+            }
+            made = _split(definition, split, set(taken))
             if made is not None:
                 yield made
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """An iterator plus `offset`, by `modulus`; its residue stands where T is `viewed`."""
+
+    modulus: int
+    offset: int
+    viewed: bool
+
+    def quotients(self, it: Iter) -> tuple[int, int]:
+        """Their range."""
+        low, last = it.lo.constant + self.offset, it.hi.constant + self.offset - 1
+        return low // self.modulus, last // self.modulus + 1
+
+
+def _offset(definition: Definition, it: Iter, modulus: int) -> int:
+    """What the body adds before it divides, where residues do not come out plain without it: (y + 1) % 3 is p
+    for y = 3*q + p - 1, but neither for 3*q + p nor evenly along p."""
+    found = {0}
+    for index in indices(definition.body):
+        for atom in index.atoms():
+            if not isinstance(atom, FloorDiv | Mod) or modulus == 2:
+                continue
+            if atom.right is Int.of(modulus) and atom.left.coefficient(it) == 1:
+                found.add((atom.left - it).constant % modulus)
+    return max(found) if len(found) <= 2 else 0
 
 
 def split_outputs(program: Program) -> Iterator[tuple[str, Program]]:
@@ -95,39 +128,57 @@ def _next_reader(program: Program, known: set[Tensor]) -> Program | None:
         moduli = {it: found for it in statement.iters if (found := divisors(statement.body, it))}
         if moduli and all(len(found) == 1 for found in moduli.values()):
             taken = names_of(program)
-            made = _split(statement, {it: m for it, (m,) in moduli.items()}, taken)
+            last = statement.tensor in program.results
+            split = {it: _Split(m, _offset(statement, it, m), last) for it, (m,) in moduli.items()}
+            made = _split(statement, split, taken)
             return None if made is None else placed(program, position, made)
     return None
 
 
 def _split(
-    definition: Definition, moduli: dict[Iter, int], taken: set[str]
+    definition: Definition, split: dict[Iter, _Split], taken: set[str]
 ) -> tuple[Definition, ...] | None:
-    quotients: list[Iter] = []
-    residues: list[Iter] = []
+    iters: list[Iter] = []
+    first: list[Iter] = []
+    backward: dict[Iter, Int] = {}  # over the points of `wide`
     forward: dict[Iter, Int] = {}
-    onto = True
+    wide: list[Iter] = []
     for it in definition.iters:
-        if it not in moduli:
-            quotients.append(it)
+        if it not in split:
+            iters.append(it)
+            wide.append(it)
+            backward[it] = Int.of(it)
             continue
-        modulus = moduli[it]
-        last = (it.hi.constant - 1) // modulus
-        quotients.append(fresh(it.name, it.lo.constant // modulus, last + 1, taken))
-        residues.append(fresh(it.name, 0, modulus, taken))
-        forward[it] = Int.of(quotients[-1]) * modulus + residues[-1]
-        onto = onto and it.lo.constant % modulus == 0 and it.hi.constant % modulus == 0
-    split = [it for it in definition.iters if it in moduli]
-    return reindexed(
-        definition,
-        (*residues, *quotients),
-        forward,
-        (
-            *(Int.of(it) % moduli[it] for it in split),
-            *(Int.of(it) // moduli.get(it, 1) for it in definition.iters),
-        ),
-        taken,
-        onto=onto,
+        modulus, offset = split[it].modulus, split[it].offset
+        low, high = split[it].quotients(it)
+        quotient, residue = fresh(it.name, low, high, taken), fresh(it.name, 0, modulus, taken)
+        iters.append(quotient)
+        (iters if split[it].viewed else first).append(residue)
+        wide.append(fresh(it.name, low * modulus, high * modulus, taken))
+        backward |= {quotient: Int.of(wide[-1]) // modulus, residue: Int.of(wide[-1]) % modulus}
+        forward[it] = Int.of(quotient) * modulus + residue - offset
+    here = {
+        w: Int.of(it) + split[it].offset
+        for it, w in zip(definition.iters, wide, strict=True)
+        if it in split
+    }
+    onto = all((it.lo, it.hi) == (w.lo, w.hi) for it, w in zip(definition.iters, wide, strict=True))
+    iters = [*first, *iters]
+    back_at = tuple(backward[it].sub(here if onto else {}) for it in iters)
+    made = reindexed(definition, tuple(iters), forward, back_at, taken, onto=onto)
+    if made is None or onto:
+        return made
+    parts, back = made
+    padded = Tensor(
+        fresh_name(definition.tensor.name, taken),
+        definition.tensor.dtype,
+        tuple((w.lo, w.hi) for w in wide),
+    )
+    cut = Read(padded, tuple(here.get(w, Int.of(w)) for w in wide))
+    return (
+        parts,
+        Definition(padded, tuple(wide), back.body),
+        Definition(definition.tensor, definition.iters, cut),
     )
 
 

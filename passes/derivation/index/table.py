@@ -29,6 +29,16 @@ INDEX_RULES: tuple[Rule, ...] = (
         always=True,
     ),
     Rule(
+        "single place",
+        "sum[r in 0:n]((A[e - r] else 0) * g(r)) with A of one element",
+        "(A[0] else 0) * g(e), 0 where e is not in 0:n",
+        "outside that place a factor of the term is a guard's 0",
+        "Iverson's bracket; Concrete Mathematics, section 2.1",
+        everywhere(residues.single_place),
+        reassociates=False,
+        always=True,
+    ),
+    Rule(
         "variable splitting",
         "T[y] = f(y)",
         "U[p, q] = f(m*q + p); T[y] = U[y % m, y // m]",

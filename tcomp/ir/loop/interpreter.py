@@ -31,6 +31,7 @@ from tcomp.ir.loop.nodes import (
     IntValue,
     Load,
     Local,
+    Lookup,
     LoopVar,
     Module,
     Op,
@@ -273,6 +274,9 @@ class _Machine:
     def horizontal(self, node: Horizontal, values: Values) -> Array:
         return fold(node.op, values[node.value])
 
+    def lookup(self, node: Lookup, values: Values) -> Array:
+        return np.asarray(node.values, np.float32)[values[node.index] & 15]
+
     def shuffle(self, node: Shuffle, values: Values) -> Array:
         return np.concatenate([values[node.left], values[node.right]])[list(node.picks)]
 
@@ -287,5 +291,6 @@ _EVALUATORS: dict[type, Evaluator] = {
     Gather: _Machine.gather,
     Broadcast: _Machine.broadcast,
     Horizontal: _Machine.horizontal,
+    Lookup: _Machine.lookup,
     Shuffle: _Machine.shuffle,
 }

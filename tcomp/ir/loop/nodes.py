@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from tcomp.ir.dtypes import DType, boolean
+from tcomp.ir.dtypes import DType, boolean, f32
 from tcomp.ir.integer import Int, Interval, Substitution, Value
 from tcomp.ir.interning import Interned, reduce_interned
 from tcomp.ir.keys import bounded
@@ -282,6 +282,30 @@ class Shuffle(Expr):
 
     def rebuild(self, children: tuple[Expr, ...]) -> Expr:
         return Shuffle(children[0], children[1], self.picks)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Lookup(Expr):
+    """values[index[lane] & 15], in f32; `index` is a vector of i32, `values` has sixteen entries."""
+
+    values: tuple[float, ...]
+    index: Expr
+
+    __reduce__ = reduce_interned
+
+    @property
+    def dtype(self) -> DType:  # type: ignore[override]
+        return f32
+
+    @property
+    def lanes(self) -> int:  # type: ignore[override]
+        return self.index.lanes
+
+    def children(self) -> tuple[Expr, ...]:
+        return (self.index,)
+
+    def rebuild(self, children: tuple[Expr, ...]) -> Expr:
+        return Lookup(self.values, children[0])
 
 
 # -- statements ----------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tcomp.ir.loop.nodes import (
     IntValue,
     Load,
     Local,
+    Lookup,
     Module,
     Op,
     Prefetch,
@@ -143,7 +144,7 @@ def _shared(roots: tuple[Expr, ...]) -> list[Expr]:
     """Operations and reads with more than one use."""
     nodes = postorder(*roots)
     uses = Counter(child for node in nodes for child in node.children())
-    named = (Op, Load, Gather, Shuffle, Horizontal)
+    named = (Op, Load, Gather, Lookup, Shuffle, Horizontal)
     return [n for n in nodes if uses[n] > 1 and isinstance(n, named)]
 
 
@@ -166,6 +167,8 @@ def _node(node: Expr, texts: dict[Expr, str]) -> str:
             return f"splat{lanes}({texts[value]})"
         case Horizontal(op, value):
             return f"fold_{op}({texts[value]})"
+        case Lookup(values, index):
+            return f"lookup({texts[index]}; {', '.join(map(repr, values))})"
         case Shuffle(left, right, picks):
             return f"shuffle({texts[left]}, {texts[right]}; {', '.join(map(str, picks))})"
         case Op():

@@ -26,6 +26,7 @@ from tcomp.ir.loop.nodes import (
     IntValue,
     Load,
     Local,
+    Lookup,
     LoopVar,
     Module,
     Op,
@@ -215,6 +216,9 @@ class _Verifier:
                 _require(value.lanes == 1 and lanes >= 1, f"{where}: broadcast of a vector")
             case Horizontal(op, _):
                 _require(OPS[op].arity == 2, f"{where}: fold by '{op}'")
+            case Lookup(values, index):
+                fits = index.dtype is i32 and len(values) == 16
+                _require(fits, f"{where}: {len(values)} values looked up by {_type(index)}")
             case Shuffle(left, right, picks):
                 same = left.lanes == right.lanes and left.dtype is right.dtype
                 inside = bool(picks) and all(0 <= p < 2 * left.lanes for p in picks)

@@ -58,12 +58,12 @@ class Expr(metaclass=Interned):
     @property
     def key(self) -> str:
         """Text equal for equal expressions; used only to order terms. See `canonical` for hashes."""
-        key: str = _facts(self, "key", lambda node: bounded(_key(node)))
+        key: str = fact(self, "key", lambda node: bounded(_key(node)))
         return key
 
     def free_atoms(self) -> frozenset[Any]:
         """Iterators and sizes that the value depends on, bound ones excluded."""
-        free: frozenset[Any] = _facts(self, "free", _free_atoms)
+        free: frozenset[Any] = fact(self, "free", _free_atoms)
         return free
 
     def sub(self, mapping: Substitution) -> Expr:
@@ -188,17 +188,19 @@ class Reduce(Expr):
         return Reduce(self.op, self.iters, children[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Definition(metaclass=Interned):
     """`tensor[iters] = body` for every point of the iterators' ranges; body has the tensor's type."""
 
     tensor: Tensor
     iters: tuple[Iter, ...]
     body: Expr
 
+    __reduce__ = reduce_interned
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Scan(metaclass=Interned):
     """Definitions made jointly for ascending positions of `iter`, which is an iterator of each of them.
 
     Reads of these tensors at earlier positions of `iter` are guarded; at the same position they follow
@@ -207,6 +209,8 @@ class Scan:
 
     iter: Iter
     definitions: tuple[Definition, ...]
+
+    __reduce__ = reduce_interned
 
 
 Statement: TypeAlias = Definition | Scan
@@ -260,6 +264,18 @@ def postorder(expr: Expr) -> list[Expr]:
     return [*facts["below"], expr]
 
 
+def count(expr: Expr) -> int:
+    """The number of distinct sub-expressions."""
+    facts: dict[str, Any] = expr._facts  # type: ignore[attr-defined]
+    return len(facts["below"]) + 1 if "below" in facts else len(postorder(expr))
+
+
+def tensors_read(expr: Expr) -> frozenset[Tensor]:
+    """The tensors of all reads in an expression, those inside indices included."""
+    read: frozenset[Tensor] = fact(expr, "tensors", _tensors)
+    return read
+
+
 def _postorder(expr: Expr) -> list[Expr]:
     order: list[Expr] = []
     seen: set[Expr] = set()
@@ -280,9 +296,8 @@ def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
     done: dict[Expr, Expr] = {}
     for node in postorder(expr):
         children = node.children()
-        fresh = tuple(done[c] for c in children)
-        changed = any(a is not b for a, b in zip(children, fresh, strict=True))
-        rebuilt = node.rebuild(fresh) if changed else node
+        fresh = tuple([done[c] for c in children])
+        rebuilt = node if fresh == children else node.rebuild(fresh)
         result = rule(rebuilt)
         done[node] = rebuilt if result is None else result
     return done[expr]
@@ -298,8 +313,15 @@ def substitute(expr: Expr, mapping: Substitution, done: dict[Expr, Expr] | None 
         if not mapping:
             return expr
         done = {}
+    # Sizes also stand in the axes of tensors, which are no part of what is free; iterators do not.
+    untouched = mapping.keys().isdisjoint if all(map(_is_iter, mapping)) else None
+    if untouched is not None and untouched(expr.free_atoms()):
+        return expr
     for node in postorder(expr):
         if node in done:
+            continue
+        if untouched is not None and untouched(node.free_atoms()):
+            done[node] = node
             continue
         match node:
             case IndexValue(index, dtype):
@@ -317,6 +339,10 @@ def substitute(expr: Expr, mapping: Substitution, done: dict[Expr, Expr] | None 
                 result = node.rebuild(tuple(done[c] for c in node.children()))
         done[node] = result
     return done[expr]
+
+
+def _is_iter(atom: object) -> bool:
+    return isinstance(atom, Iter)
 
 
 def substitute_tensor(tensor: Tensor, mapping: Substitution) -> Tensor:
@@ -356,7 +382,8 @@ def _replace_index_children(indices: tuple[Int, ...], fresh: tuple[Expr, ...]) -
     return tuple(i.sub(mapping) for i in indices)
 
 
-def _facts(node: Any, name: str, compute: Callable[[Any], Any]) -> Any:
+def fact(node: Any, name: str, compute: Callable[[Any], Any]) -> Any:
+    """What `compute` says of a node, kept in it; it may rely on the same fact of all nodes below."""
     facts = node._facts
     if name not in facts:
         for below in postorder(node):
@@ -396,6 +423,14 @@ def _free_atoms(node: Expr) -> frozenset[Any]:
             for it in iters:
                 free |= _plain_leaves((it.lo, it.hi))
     return frozenset(free)
+
+
+def _tensors(node: Expr) -> frozenset[Tensor]:
+    own = frozenset((node.tensor,)) if isinstance(node, Read) else _NO_TENSORS
+    return own.union(*map(tensors_read, node.children()))
+
+
+_NO_TENSORS: frozenset[Tensor] = frozenset()
 
 
 def _plain_leaves(indices: tuple[Int, ...]) -> set[Any]:

@@ -1,6 +1,7 @@
 """Contractions: matrix products in every guise, through packed operands and register tiles."""
 
 from tcomp.schedule.contraction import stepwise
+from tcomp.schedule.contraction.coded import CodedContraction
 from tcomp.schedule.contraction.group import (
     KIND,
     analytical_trace,
@@ -12,6 +13,7 @@ from tcomp.schedule.contraction.space import ContractionSpace
 
 __all__ = [
     "KIND",
+    "CodedContraction",
     "Contraction",
     "ContractionSpace",
     "analytical_trace",

@@ -23,14 +23,14 @@ DIRECT, PRIVATE, SHARED = 0, 1, 2  # an operand as it lies, packed by each task,
 _PARALLEL_COST = 50_000.0  # vector multiplications below which threads cost more than they give
 _SHARED_BYTES = 32 << 20  # of packed right that is kept for a whole call
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
-_DOT_TILE = 16  # sums of a tile of dot products
+_DOT_TILE_ROWS, _DOT_TILE_COLUMNS = 4, 8  # of a tile of dot products: many columns are many streams
 _LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
 _LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
 _DOT_AHEAD = 256  # positions of inner ahead (1x4096x4096 nt: 2.32 ms, 2.16 with these)
 _STREAMED_ROWS = 8  # rows up to which a right from afar goes by once, a few of its rows at a time
-_SHORT_ROWS = (
-    64  # rows up to which a right from afar is packed where it is used, never to come back
-)
+_DIRECT_ROWS = 32  # rows up to which it is better read where it lies than packed for so few
+_DIRECT_VECTORS = 3  # of its tiles: the fewer panels of rows, the less often right comes back
+_SHORT_ROWS = 64  # rows up to which it is packed where it is used, never to come back
 _LONG_RUN = 1024  # columns of a right that goes by
 
 
@@ -46,7 +46,7 @@ class Blocking:
     before they need it: of a direct right so many inner positions ahead, of a shared one the next panel.
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
-    counts words.
+    counts words. Of products with codes it is 1 where sums of blocks are scaled.
     """
 
     form: int
@@ -71,10 +71,15 @@ def choose(g: Geometry, threads: int) -> Blocking:
         return _choose_dots(g, threads)
     registers = g.scope.target.vector_registers - g.spare_registers
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
-    rows, vectors = cost.register_tile(g.rows.extent, g.columns.extent, lanes, registers)
-    panels = RowPanels.of(g.rows.extent, rows)
+    rows, vectors = cost.register_tile(
+        g.rows.extent, g.columns.extent, lanes, registers, g.row_unit
+    )
+    if _glances(g):
+        vectors = min(vectors, _DIRECT_VECTORS)
+        rows = (registers - vectors - 1) // vectors
+    panels = g.row_panels(rows)
     step = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors)
-    threads = threads if _pays_threads(g, step) else 1
+    threads = threads if pays_threads(g, step) else 1
     right = _right(g, threads)
     left = _left(g, panels.tallest)
     unroll = 4 if g.inner >= 4 else 1
@@ -105,7 +110,7 @@ def _epilogue_cost(g: Geometry) -> float:
     return sum(OPS[n.op].cost for n in postorder(g.epilogue) if isinstance(n, Op))
 
 
-def _pays_threads(g: Geometry, step: float) -> bool:
+def pays_threads(g: Geometry, step: float) -> bool:
     """Whether the whole takes long enough; `step` is what one position of inner costs."""
     times = g.batch.extent * g.spread.extent
     read = cost.afar(g, g.columns.extent * times) * g.columns.extent / g.lanes
@@ -121,8 +126,8 @@ def _is_far(g: Geometry) -> bool:
 def _prefetch(g: Geometry, rows: int, vectors: int, right: int) -> int:
     """Whether right comes from beyond L2, then into it in time."""
     streams = right == DIRECT and g.rows.extent <= _STREAMED_ROWS
-    if not can_prefetch(g, right) or not _is_far(g) or streams:
-        return 0
+    if not can_prefetch(g, right) or not _is_far(g) or streams or _glances(g):
+        return 0  # 16x4096x1024: 0.34 ms, 16 rows ahead 0.42
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
 
 
@@ -148,7 +153,7 @@ def _right(g: Geometry, threads: int) -> int:
     size = g.inner * g.columns.extent * g.dtype.bytes
     panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
     good = g.rows.extent <= _STREAMED_ROWS or panel or size <= g.scope.target.l2 // 4
-    if good and affine and g.right.is_plain() and g.right.step_own() == 1:
+    if (good and affine and g.right.is_plain() and g.right.step_own() == 1) or _glances(g):
         return DIRECT
     left = g.rows.extent * g.inner * g.dtype.bytes
     if _is_short(g) or (affine and left <= g.scope.target.l2 // 2):
@@ -180,6 +185,18 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
     unit = inner_unit(g, left, right, unroll)
     blocks = ceil(g.inner / max(room, unit))
     return min(g.inner, ceil(ceil(g.inner / blocks) / unit) * unit)
+
+
+def _glances(g: Geometry) -> bool:
+    """Whether a right from afar is read by so few rows that packing it takes longer (Zen 5, 16 rows: 4096x1024
+    0.34 ms where it lies, packed 0.45; 32 rows 0.63 and 0.75)."""
+    return (
+        _STREAMED_ROWS < g.rows.extent <= _DIRECT_ROWS
+        and _is_far(g)
+        and g.right.is_affine_along(g.columns)
+        and g.right.is_plain()
+        and g.right.step_own() == 1
+    )
 
 
 def _is_short(g: Geometry) -> bool:
@@ -226,13 +243,17 @@ def can_dot(g: Geometry) -> bool:
 
 
 def _choose_dots(g: Geometry, threads: int) -> Blocking:
-    """Few rows, if registers suffice all in one tile; columns shared out over threads."""
+    """As many columns as registers hold for a few rows; columns shared out over threads.
+
+    Memory answers many streams at once (8x4096x4096, Zen 5: tiles of 8x2 2.09 ms, 4x4 1.51, 4x6 1.36), and rows
+    of right that come back for a second panel of rows are near by then.
+    """
     registers = g.scope.target.vector_registers - 1
-    panels = RowPanels.of(g.rows.extent, min(_DOT_ROWS, registers // 2))
+    panels = RowPanels.of(g.rows.extent, min(_DOT_TILE_ROWS, registers // 2))
     most = registers // panels.tallest - 1
-    columns = max(1, min(_DOT_TILE // panels.tallest, 8, most, g.columns.extent))
+    columns = max(1, min(_DOT_TILE_COLUMNS, most, g.columns.extent))
     unroll = 2 if panels.tallest * columns <= 8 else 1
-    parallel = threads > 1 and _pays_threads(g, g.rows.extent * g.columns.extent / g.lanes)
+    parallel = threads > 1 and pays_threads(g, g.rows.extent * g.columns.extent / g.lanes)
     share = ceil(ceil(g.columns.extent / columns) / (2 * threads)) if parallel else 0
     task_columns = share * columns or g.columns.extent
     return Blocking(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from math import ceil
 
 from tcomp.schedule.contraction.geometry import Geometry, Operand
@@ -34,28 +35,42 @@ def block_step(panels: RowPanels, first: int, count: int, vectors: int, per_tile
     full, rest = divmod(vectors, per_tile)
     larger = max(0, min(count, panels.larger - first))
     cost = 0.0
-    for rows, number in ((panels.rows + 1, larger), (panels.rows, count - larger)):
+    for rows, number in ((panels.rows + panels.unit, larger), (panels.rows, count - larger)):
         if number:
             row = full * tile_step(rows, per_tile) + (tile_step(rows, rest) if rest else 0.0)
             cost += number * row
     return cost
 
 
-def register_tile(rows: int, columns: int, lanes: int, registers: int) -> tuple[int, int]:
-    """Rows and vectors of the cheapest register tile for an output of rows x columns.
+def register_tile(
+    rows: int, columns: int, lanes: int, registers: int, unit: int = 1
+) -> tuple[int, int]:
+    """Rows, whole multiples of `unit`, and vectors of the cheapest register tile for an output of
+    rows x columns.
 
     It obeys `rows * vectors + vectors + 1 <= registers`: one register too many costs 4-7x. Tiles
     of more than 16 rows gain nothing, and LLVM may take 20 times longer for them.
     """
+    _, tile_rows, vectors = min(
+        register_tiles(rows, columns, lanes, registers, unit), default=(0.0, unit, 1)
+    )
+    return tile_rows, vectors
+
+
+def register_tiles(
+    rows: int, columns: int, lanes: int, registers: int, unit: int = 1
+) -> Iterator[tuple[float, int, int]]:
+    """The cheapest register tile of each number of vectors, with its cost."""
     wanted = ceil(columns / lanes)
-    best = (float("inf"), 1, 1)
     for vectors in range(1, min(4, wanted) + 1):
         most = min((registers - vectors - 1) // vectors, _TALLEST)
-        for tile_rows in range(1, min(most, rows) + 1):
-            panels = RowPanels.of(rows, tile_rows)
+        found = []
+        for tile_rows in range(unit, min(most, rows) + 1, unit):
+            panels = RowPanels.of(rows, tile_rows, unit)
             cost = block_step(panels, 0, panels.count, wanted, vectors)
-            best = min(best, (cost * (1 + 0.0005 * tile_rows * vectors), tile_rows, vectors))
-    return best[1], best[2]
+            found.append((cost * (1 + 0.0005 * tile_rows * vectors), tile_rows, vectors))
+        if found:
+            yield min(found)
 
 
 def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bool:

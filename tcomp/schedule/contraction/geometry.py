@@ -11,6 +11,7 @@ from tcomp.ir.dtypes import DType
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.loop.nodes import Buffer, Expr, Load, Space, rewrite
 from tcomp.ir.tensor import nodes as t
+from tcomp.ir.tensor.orientation import PHASES
 from tcomp.schedule.contraction.dimensions import (
     Dimension,
     Scope,
@@ -19,6 +20,7 @@ from tcomp.schedule.contraction.dimensions import (
     strides,
 )
 from tcomp.schedule.contraction.match import Contraction
+from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.storage import Placement
 
 
@@ -110,6 +112,18 @@ class Geometry:
     def step(self) -> int:
         """Elements between neighbouring columns of the output."""
         return self.address.coefficient(self.columns.at) or 1
+
+    @property
+    def row_unit(self) -> int:
+        """How many neighbouring rows fill the places between the columns of the output, so that a tile that
+        has all of them stores whole vectors."""
+        step, iters = self.step(), self.rows.iters
+        phases = next((int(it.extent) for it in reversed(iters) if int(it.extent) > 1), 1)
+        return step if 1 < step == phases <= PHASES else 1
+
+    def row_panels(self, tallest: int) -> RowPanels:
+        """The rows in panels of at most so many."""
+        return RowPanels.of(self.rows.extent, tallest, self.row_unit)
 
     def around(self) -> tuple[Dimension, ...]:
         """The dimensions that loops outside the tiles run over."""

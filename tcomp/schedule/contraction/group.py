@@ -7,8 +7,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from tcomp.diagnostics import InternalError
 from tcomp.ir.loop.nodes import Buffer, Space, Stmt, Store
 from tcomp.ir.plan import Group
-from tcomp.ir.tensor.nodes import Read, Tensor, postorder
+from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
 from tcomp.schedule.contraction.blocking import DOT, Blocking, choose, prefers_dots
+from tcomp.schedule.contraction.coded import CodedContraction, match_coded
+from tcomp.schedule.contraction.coded_blocking import CODED, choose_coded, scales_sums
+from tcomp.schedule.contraction.coded_geometry import CodedGeometry, survey_coded
+from tcomp.schedule.contraction.coded_product import CodedNest
 from tcomp.schedule.contraction.dimensions import Scope
 from tcomp.schedule.contraction.dot_product import DotProductNest
 from tcomp.schedule.contraction.epilogue import has_even_epilogue
@@ -45,7 +49,7 @@ def match_group(group: Group) -> Contraction | None:
     """The contraction that a group is, if this class serves it better than a general nest."""
     if len(group.members) != 1 or group.shared:
         return None
-    contraction = match(group.members[0])
+    contraction = recognised(group.members[0])
     if contraction is None or not has_even_epilogue(contraction):
         return None  # see tests/numerics/test_uneven_epilogues.py
     if not worthwhile(contraction):
@@ -53,11 +57,16 @@ def match_group(group: Group) -> Contraction | None:
     return contraction
 
 
+def recognised(definition: Definition) -> Contraction | None:
+    """The definition as a contraction of the most particular kind that it is of, or None."""
+    return match_coded(definition) or match(definition)
+
+
 def worthwhile(contraction: Contraction) -> bool:
     """Whether tiles pay: both operands are used several times, or one matrix is read as it lies."""
     if contraction.multiplications < 256 or contraction.reuse_of_left < 4:
         return False
-    if contraction.reuse_of_right >= 2:
+    if contraction.reuse_of_right >= 2 or isinstance(contraction, CodedContraction):
         return True
     geometry = survey_dense(contraction, _NOMINAL)
     right = geometry.right
@@ -73,6 +82,8 @@ def analytical_trace(
     constants: frozenset[Tensor] = frozenset(),
 ) -> Trace:
     """A good schedule, found without measuring."""
+    if isinstance(contraction, CodedContraction):
+        return to_trace(choose_coded(survey_coded_dense(contraction, target, constants), threads))
     numbers = numbers_of_words(contraction, target)
     if numbers[0]:
         return to_trace(choose_in_words(contraction, target, threads, numbers[0], constants))
@@ -128,11 +139,22 @@ def survey_dense(
     words: int = 0,
 ) -> Geometry:
     """The contraction with all of its tensors dense."""
+    return survey_as(contraction, _dense_scope(contraction, target, constants), words)
+
+
+def survey_coded_dense(
+    contraction: CodedContraction, target: Target, constants: frozenset[Tensor] = frozenset()
+) -> CodedGeometry:
+    """A product with codes with all of its tensors dense."""
+    scope = _dense_scope(contraction, target, constants)
+    return survey_coded(contraction, scope, scales_sums(contraction))
+
+
+def _dense_scope(contraction: Contraction, target: Target, constants: frozenset[Tensor]) -> Scope:
     definition = contraction.definition
     tensors = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
     storage = {t: dense(t, Space.ARGUMENT) for t in (*tensors, definition.tensor)}
-    scope = Scope(storage, Faults(), Names(), target, constants=constants)
-    return survey_as(contraction, scope, words)
+    return Scope(storage, Faults(), Names(), target, constants=constants)
 
 
 def survey_as(contraction: Contraction, scope: Scope, words: int) -> Geometry:
@@ -157,7 +179,7 @@ def lower_contraction(
 
     Raises KeyError where the trace lacks a decision.
     """
-    contraction = match(group.members[0])
+    contraction = recognised(group.members[0])
     if contraction is None:
         raise InternalError("a contraction's trace for what is none", code="TC099")
     blocking = from_trace(decided)
@@ -166,26 +188,31 @@ def lower_contraction(
     if isinstance(blocking, WindowBlocking):
         window = WindowNest(frame_of(contraction, scope, blocking), blocking)
         once, each = tuple(window.once()), tuple(window.each_call())
+    elif isinstance(contraction, CodedContraction) and blocking.form == CODED:
+        nest = CodedNest(survey_coded(contraction, scope, bool(blocking.words)), blocking)
+        once, each = nest.before_and_at_each_step()
     else:
         geometry = survey_as(contraction, scope, blocking.words)
         once, each = nest_of(geometry, blocking).before_and_at_each_step()
     read = {scope.storage[t] for t in constants}
-    if (
-        packed is None
-        or not once
-        or not _reads_only(once, {p.buffer for p in read if isinstance(p, Placement)})
-    ):
+    known = {p.buffer for p in read if isinstance(p, Placement)}
+    if packed is None:
         return (*once, *each)
-    made = {s.buffer for s in statements(once) if isinstance(s, Store)}
-    outside = {b: replace(b, space=Space.ARGUMENT) for b in made}
-    packed += [Packed(outside[b], moved(once, outside)) for b in made]
-    return moved(each, outside)
+    makers: dict[Buffer | None, list[Stmt]] = {}
+    for stmt in once:
+        makers.setdefault(_made_from(stmt, known), []).append(stmt)
+    kept = makers.pop(None, [])
+    outside = {b: replace(b, space=Space.ARGUMENT) for b in makers if b is not None}
+    packed += [Packed(outside[b], moved(makers[b], outside)) for b in outside]
+    return moved((*kept, *each), outside)
 
 
-def _reads_only(block: tuple[Stmt, ...], known: set[Buffer]) -> bool:
-    """Whether a block makes one buffer from known ones."""
-    made = {s.buffer for s in statements(block) if isinstance(s, Store)}
-    return len(made) == 1 and set(buffers_of(block)) - made <= known
+def _made_from(stmt: Stmt, known: set[Buffer]) -> Buffer | None:
+    """The one buffer that a statement makes from known ones, None where it does something else."""
+    made = {s.buffer for s in statements((stmt,)) if isinstance(s, Store)}
+    if len(made) != 1 or not set(buffers_of((stmt,))) - made <= known:
+        return None
+    return next(iter(made))
 
 
 def frame_of(contraction: Contraction, scope: Scope, blocking: WindowBlocking) -> Frame:

@@ -5,7 +5,8 @@ Iterators fall into four classes by which factors depend on them (the occurrence
     out[b, i, j] = relu(sum[k](A[b, i, k] * B[b, k, j]) + c[j])
     batch: both factors (b)   rows: left only (i)   columns: right only (j)   inner: summed (k)
 
-Columns hold the output's contiguous iterator, so that they are what vectors run over. A convolution is
+Columns hold the output's contiguous iterator, so that they are what vectors run over (`orientation.py` tells
+of the exception). A convolution is
 found the same way: its pixels are columns, its output channels rows, its taps and channels inner.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from tcomp.ir.dtypes import COMPUTE
 from tcomp.ir.integer import Iter, Value
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, postorder
+from tcomp.ir.tensor.orientation import vector_iter
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ def match(definition: Definition, fixed: frozenset[Iter] = frozenset()) -> Contr
     iters = (*output, *total.iters)
     if not all(it.extent.is_constant and int(it.extent) > 0 for it in iters):
         return None
-    vector = next((it for it in reversed(output) if int(it.extent) > 1), None)
     factors = product_factors(total.body)
+    vector = vector_iter(output, factors)
     if vector is None or len(factors) < 2:
         return None
     left, right = _sides(factors, frozenset(output), vector)

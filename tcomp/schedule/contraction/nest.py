@@ -18,8 +18,8 @@ from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import For, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.geometry import Geometry
-from tcomp.schedule.contraction.operands import left_operand, right_operand
-from tcomp.schedule.contraction.tasks import Place, RowPanels, Task, Tile, column_panels
+from tcomp.schedule.contraction.operands import Prepared, left_operand, right_operand
+from tcomp.schedule.contraction.tasks import Place, Task, Tile, column_panels
 
 
 class TaskNest(ABC):
@@ -28,7 +28,7 @@ class TaskNest(ABC):
     def __init__(self, geometry: Geometry, blocking: Blocking, width: int) -> None:
         self.g, self.b, self.width = geometry, blocking, width
         self.names = geometry.scope.names
-        self.panels = RowPanels.of(geometry.rows.extent, blocking.tile_rows)
+        self.panels = geometry.row_panels(blocking.tile_rows)
         self.blocks = ceil(geometry.inner / blocking.depth)
         c, direct = geometry.contraction, []
         if blocking.left == DIRECT:
@@ -37,7 +37,11 @@ class TaskNest(ABC):
             direct.append((c.right, geometry.columns))
         self.inner = geometry.inner_dimensions(direct)
         self.left = left_operand(geometry, blocking, self.panels, self.inner)
-        self.right = right_operand(geometry, blocking, self.inner)
+        self.right = self.right_operand()
+
+    def right_operand(self) -> Prepared:
+        """The right side as the blocking wants it."""
+        return right_operand(self.g, self.b, self.inner)
 
     @abstractmethod
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:

@@ -31,8 +31,8 @@ class Left(Protocol):
         ...
 
 
-class Right(Protocol):
-    """The side that is read as vectors."""
+class Prepared(Protocol):
+    """A side that is brought into shape before tiles read it."""
 
     def share(self, place: Place) -> list[Stmt]:
         """What is done once, before all tasks."""
@@ -41,6 +41,10 @@ class Right(Protocol):
     def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
         """What a task does before it can read inner positions start .. stop."""
         ...
+
+
+class Right(Prepared, Protocol):
+    """The side that is read as vectors."""
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         """A vector of a tile's columns."""

@@ -6,6 +6,7 @@ last one applies the epilogue in registers and stores.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from math import prod
 
@@ -28,13 +29,15 @@ from tcomp.ir.loop.nodes import (
 from tcomp.schedule.contraction.blocking import Blocking
 from tcomp.schedule.contraction.geometry import Geometry, replace_sums
 from tcomp.schedule.contraction.nest import TaskNest
+from tcomp.schedule.contraction.operands import Right, right_operand
 from tcomp.schedule.contraction.tasks import Place, Tile
 from tcomp.schedule.contraction.tile import Accumulators, Operands, Span, TileShape
+from tcomp.schedule.interleave import interleave_stores
 from tcomp.schedule.vectorize import vectorize
 
 
-class OuterProductNest(TaskNest):
-    """Tiles of `tile_rows` rows and `tile_vectors` vectors of columns."""
+class RegisterTileNest(TaskNest):
+    """Tiles of `tile_rows` rows and `tile_vectors` vectors of columns, whose sums are in registers."""
 
     def __init__(self, geometry: Geometry, blocking: Blocking) -> None:
         super().__init__(geometry, blocking, blocking.tile_vectors * blocking.lanes)
@@ -48,23 +51,21 @@ class OuterProductNest(TaskNest):
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
         shape = TileShape.of(rows, columns, self.b.lanes)
         sums = self.accumulators(shape)
-        operands = Operands(
-            left=lambda i, k: self.left.element(tile, i, k),
-            right=lambda v, k: self.right.vector(tile, v, shape, k),
-            ahead=lambda k: self.right.ahead(tile, shape, k, self.b.unroll),
-        )
         statements = [*sums.zero(), *self._output_ahead(tile, shape)]
         if tile.block is not None:
             resume = sums.assign(lambda i, v: self._partial(tile, shape, i, v))
             statements.append(If(_compare("gt", tile.block, 0), tuple(resume)))
-        fused = self.g.scope.target.has_fma
-        statements += sums.add_products(operands, self._spans(tile), fused)
+        statements += self.add_products(tile, shape, sums)
         finish = self._finish(tile, shape, sums)
         keep = self._stores(tile, shape, lambda i, v: sums.locals[i][v])
         if tile.block is None or keep == finish:
             return statements + finish
         last = _compare("eq", tile.block, self.blocks - 1)
         return [*statements, If(last, tuple(finish), tuple(keep))]
+
+    @abstractmethod
+    def add_products(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
+        """Adds the products of the tile's range of inner to its sums."""
 
     def _finish(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
         """Applies the epilogue and stores: in registers, or if it is long in a loop over the tile's rows,
@@ -109,18 +110,6 @@ class OuterProductNest(TaskNest):
             for v in range(shape.vectors)
         ]
 
-    def _spans(self, tile: Tile) -> list[Span]:
-        """Loops over inner; short innermost ones are unrolled whole."""
-        first, *rest = self.inner
-        unit = prod(d.extent for d in rest)
-        unrolls = [1] * len(rest) + [self.b.unroll]
-        if rest and rest[-1].extent <= 2 * self.b.unroll:
-            unrolls[-1] = rest[-1].extent
-        start, stop = tile.start // unit, tile.stop // unit
-        spans = [Span.part(first.at, start, stop, first.extent, unrolls[0])]
-        spans += [Span.whole(d.at, d.extent, u) for d, u in zip(rest, unrolls[1:], strict=True)]
-        return spans
-
     def _position(self, tile: Tile, row: IntLike, vector: int) -> Place:
         column = tile.column + vector * self.b.lanes
         return tile.task.place | {self.g.rows.at: tile.row + row, self.g.columns.at: column}
@@ -139,15 +128,45 @@ class OuterProductNest(TaskNest):
     def _stores(
         self, tile: Tile, shape: TileShape, value: Callable[[int, int], Expr]
     ) -> list[Stmt]:
-        return [
+        stores = [
             self._store(tile, shape, i, v, value(i, v))
             for i in range(shape.rows)
             for v in range(shape.vectors)
         ]
+        return list(interleave_stores(stores))
 
     def _store(self, tile: Tile, shape: TileShape, row: IntLike, vector: int, value: Expr) -> Stmt:
         address = self.g.address.sub(self._position(tile, row, vector))
         return Store(self.g.output.buffer, address, value, self.g.step(), shape.mask(vector))
+
+
+class OuterProductNest(RegisterTileNest):
+    """Tiles of outer products of elements."""
+
+    right: Right
+
+    def right_operand(self) -> Right:
+        return right_operand(self.g, self.b, self.inner)
+
+    def add_products(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
+        operands = Operands(
+            left=lambda i, k: self.left.element(tile, i, k),
+            right=lambda v, k: self.right.vector(tile, v, shape, k),
+            ahead=lambda k: self.right.ahead(tile, shape, k, self.b.unroll),
+        )
+        return sums.add_products(operands, self._spans(tile), self.g.scope.target.has_fma)
+
+    def _spans(self, tile: Tile) -> list[Span]:
+        """Loops over inner; short innermost ones are unrolled whole."""
+        first, *rest = self.inner
+        unit = prod(d.extent for d in rest)
+        unrolls = [1] * len(rest) + [self.b.unroll]
+        if rest and rest[-1].extent <= 2 * self.b.unroll:
+            unrolls[-1] = rest[-1].extent
+        start, stop = tile.start // unit, tile.stop // unit
+        spans = [Span.part(first.at, start, stop, first.extent, unrolls[0])]
+        spans += [Span.whole(d.at, d.extent, u) for d, u in zip(rest, unrolls[1:], strict=True)]
+        return spans
 
 
 def _compare(op: str, left: Int, right: int) -> Expr:

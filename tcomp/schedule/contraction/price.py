@@ -7,7 +7,6 @@ from math import ceil
 from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.blocking import PRIVATE, SHARED, Blocking
 from tcomp.schedule.contraction.geometry import Geometry
-from tcomp.schedule.contraction.tasks import RowPanels
 
 _GUARDED = 2.0  # how much dearer packing is by runs, with tests at borders
 
@@ -17,7 +16,7 @@ def outer_products(g: Geometry, b: Blocking, threads: int) -> float:
 
     Memory beyond L2 is left out: what it costs is not in the prices of other forms either.
     """
-    panels = RowPanels.of(g.rows.extent, b.tile_rows)
+    panels = g.row_panels(b.tile_rows)
     columns = min(b.task_columns, g.columns.extent)
     count = min(b.task_panels, panels.count)
     outside = g.batch.extent * g.spread.extent

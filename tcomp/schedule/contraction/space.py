@@ -20,15 +20,20 @@ from tcomp.schedule.contraction.blocking import (
     choose,
     inner_unit,
 )
+from tcomp.schedule.contraction.coded import CodedContraction
+from tcomp.schedule.contraction.coded_blocking import coded_around, is_legal_coded
+from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.group import (
     choose_in_words,
     from_trace,
     numbers_of_words,
+    recognised,
+    survey_coded_dense,
     survey_dense,
     to_trace,
 )
-from tcomp.schedule.contraction.match import Contraction, match
+from tcomp.schedule.contraction.match import Contraction
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.contraction.window import decisions
 from tcomp.schedule.contraction.window.decisions import WindowBlocking
@@ -68,11 +73,17 @@ class ContractionSpace:
             blocking = from_trace(trace)
         except KeyError:
             return False
+        if isinstance(self._contraction(), CodedContraction):
+            return isinstance(blocking, Blocking) and is_legal_coded(self._coded(), blocking)
         known = words_of(blocking) in numbers_of_words(self._contraction(), self.target)
         return trace.kind == self.first.kind and known and self._ways(blocking).allows(blocking)
 
     def _around(self, here: Blocking | WindowBlocking) -> Iterator[Blocking | WindowBlocking]:
         """Decisions one step away; each other form of words is where its own analytical choice is."""
+        if isinstance(self._contraction(), CodedContraction):
+            assert isinstance(here, Blocking)
+            yield from coded_around(self._coded(), here, self.threads)
+            return
         yield from self._ways(here).around(here, self.threads)
         contraction = self._contraction()
         for number in numbers_of_words(contraction, self.target):
@@ -81,9 +92,14 @@ class ContractionSpace:
                 yield choose_in_words(contraction, self.target, self.threads, number, constants)
 
     def _contraction(self) -> Contraction:
-        contraction = match(self.group.members[0])
+        contraction = recognised(self.group.members[0])
         assert contraction is not None  # `first` is a contraction's trace
         return contraction
+
+    def _coded(self) -> CodedGeometry:
+        contraction = self._contraction()
+        assert isinstance(contraction, CodedContraction)
+        return survey_coded_dense(contraction, self.target, self.group.constants)
 
     def _ways(self, here: Blocking | WindowBlocking) -> Ways:
         contraction, constants = self._contraction(), self.group.constants
@@ -150,7 +166,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         return False
     if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
-    panels = RowPanels.of(g.rows.extent, b.tile_rows) if b.tile_rows > 0 else None
+    panels = g.row_panels(b.tile_rows) if b.tile_rows > 0 else None
     if b.lanes not in lengths(g):
         return False
     positive = min(b.tile_vectors, b.unroll, b.depth, b.task_panels, b.task_columns) > 0
@@ -273,7 +289,7 @@ def _scaled(value: int) -> tuple[int, ...]:
 
 def _repaired(g: Geometry, b: Blocking) -> Blocking:
     """The nearest blocking whose shares are whole panels, runs and unrolled groups."""
-    panels = RowPanels.of(g.rows.extent, b.tile_rows)
+    panels = g.row_panels(b.tile_rows)
     columns, inner = g.columns.extent, g.inner
     width = b.tile_vectors * (1 if b.form == DOT else b.lanes)
     if not g.right.is_affine_along(g.columns):

@@ -32,7 +32,7 @@ class Panels:
 
 @dataclass(frozen=True, slots=True)
 class RowPanels:
-    """Rows divided evenly: `count` panels of `rows` rows, the first `larger` of them with one more.
+    """Rows divided evenly: `count` panels of `rows` rows, the first `larger` of them with `unit` more.
 
     Even panels matter: a last panel of one or two rows has too few independent sums.
     """
@@ -40,29 +40,31 @@ class RowPanels:
     count: int
     rows: int
     larger: int
+    unit: int = 1
 
     @staticmethod
-    def of(rows: int, tallest: int) -> RowPanels:
-        """The fewest panels of at most `tallest` rows."""
-        count = ceil(rows / tallest)
-        return RowPanels(count, *divmod(rows, count))
+    def of(rows: int, tallest: int, unit: int = 1) -> RowPanels:
+        """The fewest panels of at most `tallest` rows, all whole multiples of `unit`, which divides rows."""
+        count = ceil(rows // unit / max(1, tallest // unit))
+        each, larger = divmod(rows // unit, count)
+        return RowPanels(count, each * unit, larger, unit)
 
     @property
     def tallest(self) -> int:
-        return self.rows + (1 if self.larger else 0)
+        return self.rows + (self.unit if self.larger else 0)
 
     def first_row(self, panel: Int) -> Int:
         """The first row of a panel; of `count`, the number of rows."""
-        return panel * self.rows + panel.min(self.larger)
+        return panel * self.rows + panel.min(self.larger) * self.unit
 
     def within(self, start: Int, stop: Int, names: Names) -> list[Panels]:
         """Panels start .. stop, those of equal height together."""
-        variants = [(self.rows + 1, 0, self.larger)] if self.larger else []
+        variants = [(self.rows + self.unit, 0, self.larger)] if self.larger else []
         variants.append((self.rows, self.larger, self.count))
         result: list[Panels] = []
         for rows, low, high in variants:
             counter = names.loop("p", 0, self.count - 1)
-            first = Int.of(counter) * rows + (self.larger if rows == self.rows else 0)
+            first = Int.of(counter) * rows + (self.larger * self.unit if rows == self.rows else 0)
             result.append(Panels(counter, start.max(low), stop.min(high), first, rows))
         return result
 

@@ -36,6 +36,17 @@ class Coordinate:
         """How far it moves with an iterator."""
         return self.index.coefficient(it) or 0
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether several points of the iterators may have one place: y + r, but not 16*group + channel."""
+        reached = 0
+        moves = [(abs(self.step(it)), it) for it in self.index.leaves() if isinstance(it, Iter)]
+        for step, it in sorted(moves, key=lambda m: (m[0], m[1].key)):
+            if step <= reached and int(it.extent) > 1:
+                return True
+            reached += step * (int(it.extent) - 1)
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -47,7 +58,7 @@ class Window:
     @property
     def overlaps(self) -> bool:
         """Whether several points read one place, so that a copy by place is made for all of them."""
-        return any(len(c.index.leaves()) > 1 for c in self.coordinates)
+        return any(c.overlaps for c in self.coordinates)
 
 
 def window_of(expr: t.Expr, iters: Iterable[Iter]) -> Window | None:

@@ -17,6 +17,7 @@ PIXELS, CHANNELS = 2, 3  # what vectors run along; 0 and 1 are the forms without
 _TEXT = 300  # multiplications in the text of a tile's loop that are worth their compile time
 _PARALLEL_COST = 100_000.0
 _PLACE = 3.0  # a vector of places copied, with its tests, in multiplications
+_STREAMED = 1.5  # a vector of filters that a task brings in from beyond L2
 _TURN = 9.0  # a result turned from along channels to along the run, and stored
 
 
@@ -71,16 +72,17 @@ def can(f: Frame, form: int) -> bool:
 def _best(f: Frame, number: int, form: int, threads: int) -> tuple[float, WindowBlocking]:
     rows, columns = sides(f, form)
     lanes = min(f.lanes, 1 << (columns - 1).bit_length())
-    tile_rows, vectors = cost.register_tile(rows, columns, lanes, f.scope.target.vector_registers)
-    unrolled, unroll = _unrolls(f, tile_rows * vectors)
-    first = WindowBlocking(
-        form, number, lanes, tile_rows, vectors, unrolled, unroll, f.line.extent, 0, 1
-    )
+    registers = f.scope.target.vector_registers
     shares = []
-    for lines in _divisions(f.line.extent, 16):
-        for channels in channel_shares(f, first, threads):
-            choice = replace(first, lines=lines, task_channels=channels)
-            shares.append((estimate(f, choice, threads), -lines, -channels, choice))
+    for _, tile_rows, vectors in cost.register_tiles(rows, columns, lanes, registers):
+        unrolled, unroll = _unrolls(f, tile_rows * vectors)
+        first = WindowBlocking(
+            form, number, lanes, tile_rows, vectors, unrolled, unroll, f.line.extent, 0, 1
+        )
+        for lines in _divisions(f.line.extent, 16):
+            for channels in channel_shares(f, first, threads):
+                choice = replace(first, lines=lines, task_channels=channels)
+                shares.append((estimate(f, choice, threads), -lines, -channels, choice))
     price, *_, best = min(shares, key=lambda s: s[:3])
     alone = estimate(f, best, 1)
     return (
@@ -154,6 +156,9 @@ def estimate(f: Frame, b: WindowBlocking, threads: int) -> float:
         step = cost.block_step(panels, 0, count, ceil(columns / b.lanes), b.tile_vectors)
         turned = 0.0
     each = b.lines * (step * f.depth + turned) + _PLACE * copied / f.lanes + cost.TASK
+    if f.depth * f.channels.extent * f.dtype.bytes > f.scope.target.l2 // 2:
+        channels = share if b.form == CHANNELS else count * panels.tallest
+        each += _STREAMED * f.depth * channels / f.lanes
     tasks = f.batch.extent * f.stack.extent * ceil(f.line.extent / b.lines) * shares
     total = (ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)) * each
     if b.form == CHANNELS and not f.has_constant_filters():

@@ -1,0 +1,38 @@
+"""Which of a product's output iterators vectors run along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tcomp.ir.integer import Iter
+from tcomp.ir.tensor.nodes import Expr, Read, postorder
+
+PHASES = 4  # the longest innermost range whose vectors are interleaved when they are stored
+
+
+def vector_iter(output: Sequence[Iter], factors: Sequence[Expr]) -> Iter | None:
+    """The innermost iterator, or the one around it where that one is a short range of phases.
+
+        Y[o, x, p in 0:2] = sum[c](F[c, o, p] * I[c, x])
+
+    Vectors along p would be nearly empty. Those along x are contiguous in I, and are interleaved with those
+    of the other phases when they are stored.
+    """
+    several = [it for it in reversed(output) if int(it.extent) > 1]
+    if len(several) > 1 and int(several[0].extent) <= min(PHASES, int(several[1].extent)):
+        phase, outer = several[:2]
+        along = [f for f in factors if outer in f.free_atoms()]
+        apart = any(phase in f.free_atoms() for f in factors if f not in along)
+        if apart and any(_runs_along(f, outer) for f in along):
+            return outer
+    return several[0] if several else None
+
+
+def _runs_along(factor: Expr, it: Iter) -> bool:
+    """Whether some read of a factor is contiguous along an iterator."""
+    return any(
+        node.index[-1].coefficient(it) == 1
+        and all(index.coefficient(it) == 0 for index in node.index[:-1])
+        for node in postorder(factor)
+        if isinstance(node, Read) and node.index
+    )
