@@ -160,10 +160,7 @@ def _additions(semiring: Semiring) -> tuple[str, ...]:
 
 
 def eliminate_delta(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """sum[i in lo:hi](where(i == e, f, 0)) = where(lo <= e < hi, f[i := e], 0), where e does not mention i.
-
-    A guarded read of an axis of one element is such a condition: sum[i]((A[e - i] else 0) * f) too.
-    """
+    """sum[i in lo:hi](where(i == e, f, 0)) = where(lo <= e < hi, f[i := e], 0), where e does not mention i."""
     result = node
     while isinstance(result, Reduce) and (further := _without_delta(result)) is not None:
         result = further
@@ -214,10 +211,6 @@ def _zeros(body: Expr) -> Iterator[Int]:
                 ends = index_of(left), index_of(right)
                 if ends[0] is not None and ends[1] is not None:
                     yield ends[0] - ends[1]
-            case Read(tensor, index, otherwise) if otherwise is zero(factor):
-                for place, (lo, hi) in zip(index, tensor.axes, strict=True):
-                    if hi.constant - lo.constant == 1:
-                        yield place - lo
 
 
 def cancel_negation(node: Expr, taken: set[str]) -> Iterator[Expr]:
