@@ -24,7 +24,7 @@ from tcomp.ir.tensor.nodes import (
     substitute,
 )
 from tcomp.passes.inline import guarded, zero
-from tcomp.passes.scoping import free_iters, fresh_name
+from tcomp.passes.scoping import free_iters, fresh_name, rename_bound
 from tcomp.passes.semiring import SUM_PRODUCT, Semiring, semiring_of, semirings
 from tcomp.passes.simplify import simplify_expression
 
@@ -102,11 +102,12 @@ def join_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
         return
     if len(left.iters) != len(right.iters) or len(left.iters) > MAX_MATCHED:
         return
+    # An inner sum of the right side may use a name that the left one's iterators bring in.
+    names = frozenset(it.name for it in left.iters)
+    body = rename_bound(right.body, names, taken | names)
     for order in permutations(right.iters):
         if all((a.lo, a.hi) == (b.lo, b.hi) for a, b in zip(left.iters, order, strict=True)):
-            moved = substitute(
-                right.body, {b: Int.of(a) for a, b in zip(left.iters, order, strict=True)}
-            )
+            moved = substitute(body, {b: Int.of(a) for a, b in zip(left.iters, order, strict=True)})
             yield Reduce(left.op, left.iters, Apply(node.op, (left.body, moved), node.dtype))
 
 

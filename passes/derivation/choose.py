@@ -38,6 +38,16 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
     return found.without_steps()
 
 
+def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
+    """The derivation with each of the cheapest candidates that hold, cheapest first."""
+    kept: list[Derivation] = []
+    for candidate in found.candidates[:MOST_TRIED]:
+        fault, measured = _examined(found.source, candidate, accuracy)
+        if not fault and len(kept) < most:
+            kept.append(found.choosing(candidate, measured))
+    return kept
+
+
 def _examined(source: Program, candidate: Candidate, accuracy: str) -> tuple[str, Accuracy | None]:
     """What is wrong with a candidate ('' if nothing is), and its rounding errors where they matter."""
     verdict = verify_equal(source, candidate.program)
