@@ -79,6 +79,11 @@ def build_as_written(program: Program, options: Options) -> Stages:
     return _scheduled(program, derive(program, rules=()), options, frozenset())
 
 
+def build_derived(program: Program, derivation: Derivation, options: Options) -> Stages:
+    """The same with a derivation that is given: what `tcomp derive` shows is what it measures."""
+    return _scheduled(program, derivation, options, frozenset())
+
+
 def _scheduled(
     program: Program, derivation: Derivation, options: Options, constants: frozenset[str]
 ) -> Stages:

@@ -1,6 +1,6 @@
 """Derivation: search for a cheaper program that is equal to the given one, with a proof log."""
 
-from tcomp.passes.derivation.choose import chosen
+from tcomp.passes.derivation.choose import chosen, holding
 from tcomp.passes.derivation.cost import Cost, arithmetic_cost, call_cost, least_cost
 from tcomp.passes.derivation.derive import Candidate, Derivation, derive
 from tcomp.passes.derivation.rule import Rule, Step
@@ -17,5 +17,6 @@ __all__ = [
     "call_cost",
     "chosen",
     "derive",
+    "holding",
     "least_cost",
 ]

@@ -24,7 +24,7 @@ from tcomp.ir.tensor.nodes import (
     substitute,
 )
 from tcomp.passes.inline import guarded, zero
-from tcomp.passes.scoping import free_iters, fresh_name
+from tcomp.passes.scoping import free_iters, fresh_name, rename_bound
 from tcomp.passes.semiring import SUM_PRODUCT, Semiring, semiring_of, semirings
 from tcomp.passes.simplify import simplify_expression
 
@@ -102,11 +102,12 @@ def join_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
         return
     if len(left.iters) != len(right.iters) or len(left.iters) > MAX_MATCHED:
         return
+    # An inner sum of the right side may use a name that the left one's iterators bring in.
+    names = frozenset(it.name for it in left.iters)
+    body = rename_bound(right.body, names, taken | names)
     for order in permutations(right.iters):
         if all((a.lo, a.hi) == (b.lo, b.hi) for a, b in zip(left.iters, order, strict=True)):
-            moved = substitute(
-                right.body, {b: Int.of(a) for a, b in zip(left.iters, order, strict=True)}
-            )
+            moved = substitute(body, {b: Int.of(a) for a, b in zip(left.iters, order, strict=True)})
             yield Reduce(left.op, left.iters, Apply(node.op, (left.body, moved), node.dtype))
 
 
@@ -160,10 +161,7 @@ def _additions(semiring: Semiring) -> tuple[str, ...]:
 
 
 def eliminate_delta(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """sum[i in lo:hi](where(i == e, f, 0)) = where(lo <= e < hi, f[i := e], 0), where e does not mention i.
-
-    A guarded read of an axis of one element is such a condition: sum[i]((A[e - i] else 0) * f) too.
-    """
+    """sum[i in lo:hi](where(i == e, f, 0)) = where(lo <= e < hi, f[i := e], 0), where e does not mention i."""
     result = node
     while isinstance(result, Reduce) and (further := _without_delta(result)) is not None:
         result = further
@@ -214,10 +212,6 @@ def _zeros(body: Expr) -> Iterator[Int]:
                 ends = index_of(left), index_of(right)
                 if ends[0] is not None and ends[1] is not None:
                     yield ends[0] - ends[1]
-            case Read(tensor, index, otherwise) if otherwise is zero(factor):
-                for place, (lo, hi) in zip(index, tensor.axes, strict=True):
-                    if hi.constant - lo.constant == 1:
-                        yield place - lo
 
 
 def cancel_negation(node: Expr, taken: set[str]) -> Iterator[Expr]:

@@ -12,7 +12,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "expansion",
         "sum[k]((f - g) * (f - g))",
         "sum[k](f * f) - 2 * sum[k](f * g) + sum[k](g * g)",
-        "at most 9 terms, one of which depends on fewer iterators than the product",
+        "at most 9 terms, one of which depends on fewer iterators than the product or is a product of sums",
         "binomial theorem; distances by norms: K. Fukunaga, Statistical Pattern Recognition, 1990",
         everywhere(linear.expand_sum, "sum"),
     ),

@@ -48,6 +48,23 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
     return found.without_steps()
 
 
+def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
+    """The derivation with each of the cheapest candidates that hold, cheapest first."""
+    kept: list[Derivation] = []
+    for candidate in found.candidates[:MOST_TRIED]:
+        if len(kept) == most:
+            break
+        if not verify_equal(found.source, candidate.program).equal:
+            continue
+        measured = None
+        if any(step.rule in _CHANGING for step in candidate.steps):
+            measured = measure(found.source, candidate.program, accuracy)
+            if measured is None or not measured.allows(accuracy):
+                continue
+        kept.append(found.choosing(candidate, measured))
+    return kept
+
+
 def _first(candidate: Candidate, at_fault: Callable[[Step], bool]) -> Program:
     """The program after the first step that is at fault; the last one is if none before it is."""
     return next((s.program for s in candidate.steps[:-1] if at_fault(s)), candidate.program)

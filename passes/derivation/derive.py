@@ -66,6 +66,11 @@ class Derivation:
             lines.append(str(self.accuracy))
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        from tcomp.passes.derivation.page import fragment
+
+        return fragment(self)
+
     def choosing(self, candidate: Candidate, accuracy: Accuracy | None) -> Derivation:
         """The search's record with another candidate as the chosen program."""
         return replace(

@@ -127,11 +127,11 @@ def occurrence(definition: Definition) -> Occurrence | None:
     node = _one_sum(definition)
     if node is None:
         return None
-    factors = [f for f in factors_of(node.body) if not isinstance(f, Const)]
-    vector = vector_iter(definition.iters, factors)
+    factors = factors_of(node.body)
+    vector = vector_iter(definition.iters, [f for f in factors if not isinstance(f, Const)])
     left = tuple(f for f in factors if vector not in free_iters(f))
     right = tuple(f for f in factors if vector in free_iters(f))
-    if not left or not right:
+    if not right or all(isinstance(f, Const) for f in left):
         return None
     in_left, in_right = (frozenset().union(*map(free_iters, side)) for side in (left, right))
     output = definition.iters

@@ -19,7 +19,8 @@ Term = tuple[int, tuple[Expr, ...]]  # a whole coefficient, and factors
 def expand_sum(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[k]((f - g) * (f - g)) = sum[k](f * f) - 2 * sum[k](f * g) + sum[k](g * g).
 
-    Where a term depends on fewer iterators than the product, so that there is something to gain.
+    Where a term depends on fewer iterators than the product, or is a product of sums, so that there is
+    something to gain.
     """
     if not isinstance(node, Reduce) or node.op != "sum":
         return
@@ -27,18 +28,24 @@ def expand_sum(node: Expr, taken: set[str]) -> Iterator[Expr]:
     whole = free_iters(node.body)
     if terms is None or len(terms) < 2 or not isinstance(node.body, Apply) or node.body.op != "mul":
         return
-    if any(frozenset().union(*map(free_iters, factors)) < whole for _, factors in terms):
-        result: Expr | None = None
-        for coefficient, factors in terms:
-            part = _separated(node.iters, factors)
-            if abs(coefficient) != 1:
-                part = multiply([_number(abs(coefficient), node), part])
-            if result is None:
-                result = part if coefficient > 0 else Apply("neg", (part,), node.dtype)
-            else:
-                result = Apply("add" if coefficient > 0 else "sub", (result, part), node.dtype)
-        if result is not None:
-            yield result
+    parts = [(coefficient, _separated(node.iters, factors)) for coefficient, factors in terms]
+    fewer = any(frozenset().union(*map(free_iters, factors)) < whole for _, factors in terms)
+    if fewer or not all(isinstance(part, Reduce) for _, part in parts):
+        yield _signed_sum(node, parts)
+
+
+def _signed_sum(node: Expr, parts: list[tuple[int, Expr]]) -> Expr:
+    """The sum of parts, each times its whole coefficient."""
+    result: Expr | None = None
+    for coefficient, part in parts:
+        if abs(coefficient) != 1:
+            part = multiply([_number(abs(coefficient), node), part])
+        if result is None:
+            result = part if coefficient > 0 else Apply("neg", (part,), node.dtype)
+        else:
+            result = Apply("add" if coefficient > 0 else "sub", (result, part), node.dtype)
+    assert result is not None
+    return result
 
 
 def _terms(expr: Expr) -> list[Term] | None:

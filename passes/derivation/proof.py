@@ -41,6 +41,14 @@ def to_log(derivation: Derivation) -> dict[str, Any]:
     }
 
 
+def source_text(log: Any) -> str:
+    """The program that a log is about, as text. Raises ProofError where it says none."""
+    text = log.get("source") if isinstance(log, dict) else None
+    if not isinstance(text, str):
+        raise ProofError("this is no proof log of a version that is known", code="TC096")
+    return text
+
+
 def replay(source: Program, log: Any) -> Program:
     """The program that a log derives from `source`. Raises ProofError at the first step that fails."""
     if not isinstance(log, dict) or log.get("version") != VERSION:

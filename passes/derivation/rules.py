@@ -127,8 +127,7 @@ RULES: tuple[Rule, ...] = (
         "delta elimination",
         "sum[i in 0:n](where(i == e, f(i), 0))",
         "where(0 <= e and e < n, f(e), 0)",
-        "e does not mention i; f has no data-dependent read; an axis of one element that is read with "
-        "a guard is such a condition",
+        "e does not mention i; f has no data-dependent read",
         "Iverson's bracket; Concrete Mathematics, section 2.1",
         everywhere(algebra.eliminate_delta, "sum"),
         reassociates=False,

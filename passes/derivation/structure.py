@@ -1,12 +1,9 @@
-"""Equalities between definitions: merging a producer into its readers, pairwise products, equal definitions."""
+"""Equalities between definitions: merging a producer into its readers, pairwise products."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 
-from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
     Definition,
     Expr,
@@ -15,11 +12,7 @@ from tcomp.ir.tensor.nodes import (
     Reduce,
     Scan,
     Statement,
-    Tensor,
     postorder,
-    rewrite,
-    substitute,
-    tensors_read,
 )
 from tcomp.passes.contraction_order import ordered_sums
 from tcomp.passes.derivation.algebra import merge_sums
@@ -88,59 +81,3 @@ def reassociate(definition: Definition, taken: set[str]) -> Iterator[tuple[State
     ordered = ordered_sums(definition, taken)
     if ordered != [definition]:
         yield tuple(ordered)
-
-
-def share_equal(program: Program) -> Program:
-    """Definitions that are equal but for the names of iterators become one."""
-    shapes = Counter((d.tensor.dtype, d.tensor.axes) for d in program.definitions())
-    if len(shapes) == shapes.total():
-        return program
-    known: dict[tuple[object, ...], Tensor] = {}
-    renamed: dict[Tensor, Tensor] = {}
-    body: list[Statement] = []
-    for statement in program.body:
-        if isinstance(statement, Scan):
-            members = tuple(_reading(d, renamed) for d in statement.definitions)
-            body.append(Scan(statement.iter, members))
-            continue
-        definition = _reading(statement, renamed)
-        tensor = definition.tensor
-        if shapes[tensor.dtype, tensor.axes] > 1:
-            key = (tensor.dtype, tensor.axes, _nameless(definition))
-            if key in known and tensor not in program.results:
-                renamed[tensor] = known[key]
-                continue
-            known.setdefault(key, tensor)
-        body.append(definition)
-    return with_body(program, tuple(body))
-
-
-def _reading(definition: Definition, renamed: dict[Tensor, Tensor]) -> Definition:
-    if tensors_read(definition.body).isdisjoint(renamed):
-        return definition
-
-    def rule(node: Expr) -> Expr | None:
-        if isinstance(node, Read) and node.tensor in renamed:
-            return Read(renamed[node.tensor], node.index, node.otherwise)
-        return None
-
-    return Definition(definition.tensor, definition.iters, rewrite(definition.body, rule))
-
-
-@lru_cache(1 << 14)
-def _nameless(definition: Definition) -> Expr:
-    """The body with iterators named by position; equal bodies become the same object."""
-    names = {it: Int.of(Iter(f"_{n}", it.lo, it.hi)) for n, it in enumerate(definition.iters)}
-    body = substitute(definition.body, names)
-    count = 0
-
-    def rule(node: Expr) -> Expr | None:
-        nonlocal count
-        if not isinstance(node, Reduce):
-            return None
-        fresh = tuple(Iter(f"_r{count + n}", it.lo, it.hi) for n, it in enumerate(node.iters))
-        count += len(fresh)
-        mapping = {a: Int.of(b) for a, b in zip(node.iters, fresh, strict=True)}
-        return Reduce(node.op, fresh, substitute(node.body, mapping))
-
-    return rewrite(body, rule)

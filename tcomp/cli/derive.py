@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcomp.cli import output
-from tcomp.cli.options import collect, file_argument, json_option, program_options
+from tcomp.cli.options import collect, json_option, program_options
 from tcomp.diagnostics import BindingError
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command("derive")
-@file_argument
+@click.argument(
+    "file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
 @program_options
 @click.option(
     "--seconds",
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     help="Time for the search.",
 )
 @click.option("--all", "show_all", is_flag=True, help="Show the program after every step whole.")
-@click.option("--measure", is_flag=True, help="Time the program as written and as derived.")
+@click.option(
+    "--measure", is_flag=True, help="Time the program as written and the cheapest derived ones."
+)
 @click.option(
     "--log",
     "log_file",
@@ -41,18 +45,18 @@ if TYPE_CHECKING:
     "check_file",
     metavar="LOG",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Replay a proof log instead of searching.",
+    help="Replay a proof log instead of searching; of FILE, or of the program in the log.",
 )
 @click.option(
     "--html",
     "html_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
+    metavar="PAGE",
     help="Write the derivation as a page: the graph, the steps, the figures.",
 )
 @json_option
 def command(
-    file: Path,
+    file: Path | None,
     seconds: float,
     show_all: bool,
     measure: bool,
@@ -68,30 +72,40 @@ def command(
     Examples:
       tcomp derive examples/matrix_chain.tc
       tcomp derive examples/low_rank.tc --measure --log proof.json
-      tcomp derive examples/low_rank.tc --check proof.json
+      tcomp derive --check proof.json
       tcomp derive examples/low_rank.tc --html low_rank.html
     """
     from tcomp.cli.program import prepare
 
-    options = collect(file, keywords)
-    prepared = prepare(options)
+    sizes: dict[str, int] = {}
     if check_file is not None:
-        if html_file is not None:
-            raise click.UsageError("--html shows a search; --check only replays a log")
-        facts = _replayed(prepared.program, check_file)
+        if html_file is not None or measure:
+            raise click.UsageError("--html and --measure need a search; --check only replays a log")
+        log = _read_log(check_file)
+        program = prepare(collect(file, keywords)).program if file else _program_of(log)
+        facts = _replayed(program, log, check_file)
+    elif file is None:
+        raise click.UsageError("FILE is missing; only --check LOG does without")
     else:
-        found = _search(prepared.program, options.accuracy, seconds)
+        options = collect(file, keywords)
+        prepared = prepare(options)
+        program, sizes = prepared.program, prepared.sizes
+        found = _search(program, options.accuracy, seconds)
         facts = _recorded(found, log_file)
         if measure:
-            facts["measured"] = _measured(prepared.program, options)
-        if html_file is not None:
-            from tcomp.derivation_page import page
+            from tcomp.cli.derivation_times import measured
 
-            html_file.write_text(page(found, facts), encoding="utf-8")
+            facts["measured"] = measured(program, found, options)
+        if html_file is not None:
+            from tcomp.passes.derivation.page import page
+
+            html_file.write_text(page(found, facts.get("measured")), encoding="utf-8")
     if as_json:
-        output.print_json({"program": prepared.name, "sizes": prepared.sizes, **facts})
+        output.print_json({"program": program.name, "sizes": sizes, **facts})
     else:
         click.echo(render(facts, show_all))
+    if check_file is not None and not facts["equal"]:
+        raise click.exceptions.Exit(1)
 
 
 def _search(program: Program, accuracy: str, seconds: float) -> Derivation:
@@ -109,15 +123,27 @@ def _recorded(found: Derivation, log_file: Path | None) -> dict[str, Any]:
     return {**_totals(found), "source": log["source"], "steps": _described(log["steps"])}
 
 
-def _replayed(program: Program, path: Path) -> dict[str, Any]:
+def _read_log(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BindingError(f"{path} is not a proof log: {error}", code="TC096") from error
+
+
+def _program_of(log: Any) -> Program:
+    """The program that a log carries; its fingerprint says whether it is the one that was derived from."""
+    from tcomp.ir.tensor.binding import bind
+    from tcomp.lang import lower, parse
+    from tcomp.passes.derivation.proof import source_text
+
+    return bind(lower(parse(source_text(log))), {})
+
+
+def _replayed(program: Program, log: Any, path: Path) -> dict[str, Any]:
     from tcomp.ir.tensor.printer import print_program
     from tcomp.passes.derivation.proof import replay
     from tcomp.passes.verification import verify_equal
 
-    try:
-        log = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BindingError(f"{path} is not a proof log: {error}", code="TC096") from error
     result = replay(program, log)
     verdict = verify_equal(program, result)
     return {
@@ -156,30 +182,6 @@ def _described(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _measured(program: Program, options: Any) -> dict[str, float]:
-    """Seconds of one call of the program as written and as derived, in the same process."""
-    import numpy as np
-
-    from tcomp.ir.tensor.sampling import draw_inputs
-    from tcomp.options import options_from
-    from tcomp.pipeline import build_as_written
-    from tcomp.specialise import kernel_for, kernel_from
-
-    chosen = options_from(threads=options.threads, accuracy=options.accuracy)
-    arrays = [*draw_inputs(program, 0, frozenset(), {}).values()]
-    kernels = {
-        "as_written": kernel_from(build_as_written(program, chosen), chosen),
-        "derived": kernel_for(program, chosen),
-    }
-    for kernel in kernels.values():
-        kernel(*arrays)
-    times: dict[str, list[float]] = {name: [] for name in kernels}
-    for _ in range(5):
-        for name, kernel in kernels.items():
-            times[name] += kernel.time(arrays, rounds=3)
-    return {name: float(np.min(samples)) * 1e-9 for name, samples in times.items()}
-
-
 def render(facts: dict[str, Any], show_all: bool) -> str:
     """The derivation for people."""
     lines = [facts["source"].rstrip(), ""]
@@ -205,12 +207,23 @@ def render(facts: dict[str, Any], show_all: bool) -> str:
     if facts["accuracy_text"]:
         lines.append(facts["accuracy_text"])
     if "measured" in facts:
-        written, derived = facts["measured"]["as_written"], facts["measured"]["derived"]
-        lines.append(
-            f"measured {output.seconds(written)} as written, {output.seconds(derived)} derived: "
-            f"{written / derived:.3g}x"
-        )
+        lines += _times(facts["measured"])
     return "\n".join(lines)
+
+
+def _times(measured: dict[str, Any]) -> list[str]:
+    """One line for the chosen program, and one for each other candidate by its estimate."""
+    written, derived = measured["as_written"], measured["derived"]
+    lines = [
+        f"measured {output.seconds(written)} as written, {output.seconds(derived)} derived: "
+        f"{written / derived:.3g}x"
+    ]
+    for number, each in enumerate(measured["candidates"][1:], start=2):
+        ratio = f"{written / each['seconds']:.3g}x"
+        lines.append(
+            f"  candidate {number}: {output.seconds(each['seconds'])}, {ratio}: {', '.join(each['rules'])}"
+        )
+    return lines
 
 
 def _changed(before: str, after: str) -> str:

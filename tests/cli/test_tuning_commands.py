@@ -27,6 +27,30 @@ def test_derive_shows_every_step_and_its_log_replays(tcomp):
     assert "step 1" in forged.stderr
 
 
+def test_a_log_is_checked_on_its_own(tcomp):
+    (tcomp.folder / "chain.tc").write_text(CHAIN)
+    tcomp("derive", "chain.tc", "--log", "proof.json")
+    text = tcomp("derive", "--check", "proof.json").stdout
+    assert "every step replays" in text and "factor pull-out" in text
+    log = json.loads((tcomp.folder / "proof.json").read_text())
+    log["source"] = log["source"].replace("B[k, j]", "B[j, k]")
+    (tcomp.folder / "forged.json").write_text(json.dumps(log))
+    assert "another program" in tcomp("derive", "--check", "forged.json", status=2).stderr
+    assert "FILE is missing" in tcomp("derive", status=2).stderr
+
+
+def test_derive_measures_the_cheapest_candidates(tcomp):
+    (tcomp.folder / "chain.tc").write_text(CHAIN)
+    facts = json.loads(tcomp("derive", "chain.tc", "--measure", "--json").stdout)
+    measured = facts["measured"]
+    assert (
+        measured["as_written"] > 0 and measured["derived"] == measured["candidates"][0]["seconds"]
+    )
+    assert [s["rule"] for s in facts["steps"]] == measured["candidates"][0]["rules"]
+    costs = [each["cost"] for each in measured["candidates"]]
+    assert costs == sorted(costs)
+
+
 def test_derive_of_another_program_refuses_the_log(tcomp):
     (tcomp.folder / "chain.tc").write_text(CHAIN)
     tcomp("derive", "chain.tc", "--log", "proof.json")

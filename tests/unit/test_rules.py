@@ -45,6 +45,8 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "sum joining": (
         "def f(X: {t}[M, K], Z: {t}[M, K]) -> y: {t}[M]:\n    y[i] = sum[j](X[i, j]) - sum[k](Z[i, k])\n",
+        "def f(X: {t}[M], Z: {t}[M, N], W: {t}[M, M]) -> y: {t}[N]:\n"
+        "    y[n] = sum[i](X[i]) - sum[j](Z[j, n] * sum[i](W[j, i]))\n",
         "def f(X: f64[M, K], Z: f64[M, K]) -> y: f64[M]:\n"
         "    y[i] = minimum(min[j](X[i, j]), min[k](Z[i, k]))\n",
     ),

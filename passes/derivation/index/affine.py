@@ -29,16 +29,28 @@ def skew(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, 
     iterators moving together are made one after the other, which is one unimodular map.
     """
     yield from composed(definition, taken, _skews)
+    yield from composed(definition, taken, _skews_of_blocks)
 
 
 def _skews(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
     for position, moving in _of_output(definition):
-        for part, its in (*_alike(position, moving), (position, moving)):
-            for it in its:
-                if part.coefficient(it) in (1, -1):
-                    made = _skewed(definition, it, part, set(taken))
-                    if made is not None:
-                        yield made
+        yield from _skews_along(definition, position, moving, taken)
+
+
+def _skews_of_blocks(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:
+    for position, moving in _of_output(definition):
+        for part, its in _alike(position, moving):
+            yield from _skews_along(definition, part, its, taken)
+
+
+def _skews_along(
+    definition: Definition, part: Int, moving: list[Iter], taken: set[str]
+) -> Iterator[tuple[Definition, ...]]:
+    for it in moving:
+        if part.coefficient(it) in (1, -1):
+            made = _skewed(definition, it, part, set(taken))
+            if made is not None:
+                yield made
 
 
 def _alike(position: Int, moving: list[Iter]) -> Iterator[tuple[Int, list[Iter]]]:

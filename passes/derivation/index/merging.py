@@ -67,7 +67,8 @@ def _products(definition: Definition) -> Iterator[_Product]:
     factors = factors_of(total.body)
     for shared, other in (factors, factors[::-1]) if len(factors) == 2 else ():
         if isinstance(shared, Read) and isinstance(other, Read):
-            own = [it for it in definition.iters if it not in free_iters(shared)]
+            missing = (it for it in definition.iters if it not in free_iters(shared))
+            own = [it for it in missing if it.extent.constant > 1]
             if len(own) == 1 and own[0] in free_iters(other):
                 yield _Product(definition, total, shared, other, own[0])
 
@@ -85,6 +86,9 @@ def _aligned(first: _Product, later: _Product) -> _Product | None:
                     same = (it.lo, it.hi, step) == (new.lo, new.hi, yours.coefficient(new))
                     if same and it not in moves and Int.of(new) not in moves.values():
                         moves[it] = Int.of(new)
+    for mine_unit, your_unit in zip(later.definition.iters, first.definition.iters, strict=False):
+        if mine_unit.extent.constant == your_unit.extent.constant == 1:
+            moves[mine_unit] = Int.of(your_unit)
     axes = [i for i in first.definition.iters if i is not first.own]
     mine_axes = [i for i in later.definition.iters if i is not later.own]
     if [moves.get(i) for i in mine_axes] != [Int.of(i) for i in axes]:

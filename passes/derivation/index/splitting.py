@@ -227,15 +227,16 @@ def split_summed(node: Expr, taken: set[str]) -> Iterator[Expr]:
     if not isinstance(node, Reduce) or not summed(node) or not is_product_sum(node):
         return
     for modulus in FEW:
-        parts: dict[Iter, tuple[Iter, Iter]] = {}
-        for it in _taps(node, modulus):
-            if spans(it) % modulus == 0:
-                quotient = fresh(it.name, 0, spans(it) // modulus, taken)
-                parts[it] = (quotient, fresh(it.name, 0, modulus, taken))
-        if parts:
-            values = {it: it.lo + Int.of(q) * modulus + p for it, (q, p) in parts.items()}
-            iters = (i for it in node.iters for i in parts.get(it, (it,)))
-            yield Reduce("sum", tuple(iters), substitute(node.body, values))
+        taps = _taps(node, modulus)
+        if not taps or any(spans(it) % modulus for it in taps):
+            continue
+        quotients = {it: fresh(it.name, 0, spans(it) // modulus, taken) for it in taps}
+        residues = {it: fresh(it.name, 0, modulus, taken) for it in taps}
+        values = {it: it.lo + Int.of(quotients[it]) * modulus + residues[it] for it in taps}
+        iters = [
+            i for it in node.iters for i in ((quotients[it], residues[it]) if it in taps else (it,))
+        ]
+        yield Reduce("sum", tuple(iters), substitute(node.body, values))
 
 
 def _taps(node: Reduce, modulus: int) -> list[Iter]:
