@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+from typing import TypeGuard
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
@@ -167,7 +168,23 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
             + columns * _packing(found.right, found.columns, found.inner)
         )
     )
-    return work + packed + _outside(definition)
+    return work + packed + _inside(found) + _outside(definition)
+
+
+def _inside(found: Occurrence) -> float:
+    """What factors compute, once for each of their points, while operands are packed."""
+    return (
+        sum(
+            extent(free_iters(factor))
+            * sum(OPS[n.op].cost for n in postorder(factor) if _counts(n))
+            for factor in (*found.left, *found.right)
+        )
+        / SCALAR_RATE
+    )
+
+
+def _counts(node: Expr) -> TypeGuard[Apply]:
+    return isinstance(node, Apply) and node.op not in ("cast", "where")
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:

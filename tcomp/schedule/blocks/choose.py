@@ -40,6 +40,7 @@ _FROM_L2, _FROM_L3, _FROM_MEMORY = 0.5, 1.5, 20.0
 _AGAIN = 5.0
 _SHARE = 0.6  # of L2, and a quarter of L3, which others use too, is ours
 _SHARE_L3 = 0.25
+_APART = 1.05  # part after part: threads wait for each other at each
 _IDLE = 0.2  # of a block, while threads wait for the last one
 
 
@@ -104,7 +105,7 @@ class _Model:
         moving = 2 * between / 64
         if count == 1:
             near = between < _SHARE_L3 * self.target.l3
-            return (work + moving * (_FROM_L3 if near else _FROM_MEMORY)) / self.threads
+            return (work + moving * (_FROM_L3 if near else _FROM_MEMORY)) * _APART / self.threads
         again = self._again(ranges)
         small = between + again < _SHARE * self.target.l2
         each = work + cost.TASK + moving * (_FROM_L2 if small else _FROM_L3)
