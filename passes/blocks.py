@@ -52,6 +52,8 @@ def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
     members = tuple(d for group in run for d in group.members)
     if any(s.ordered for g in run for s in g.shared) or not any(map(has_reuse, members)):
         return None
+    if not all(_points(d, {}) for d in members):
+        return None
     handed = {d.tensor for d in members[:-1]}
     if handed & _seen_outside(members, plan):
         return None

@@ -161,7 +161,7 @@ def _at_a_point(definition: Definition) -> tuple[float, int]:
 def _runs_along_columns(product: Contraction) -> bool:
     """Whether the right side lies in memory as vectors read it."""
     reads = [n for n in postorder(product.right) if isinstance(n, Read) and n.index]
-    return any(n.index[-1].coefficient(product.columns[-1]) == 1 for n in reads)
+    return any(n.index[-1].coefficient(product.vector) == 1 for n in reads)
 
 
 def _bytes(definition: Definition, ranges: Ranges) -> float:
