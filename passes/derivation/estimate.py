@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+from typing import TypeGuard
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
@@ -174,7 +175,9 @@ def _contraction(definition: Definition, found: Occurrence, known: Known) -> flo
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
     left = 0.0 if _in_place(found) else _packed(found.left, found.rows, found)
     right = _right(found, known.bound)
-    return work + batch * (left + right) + _outside(definition) / (PRODUCTS * lanes)
+    return (
+        work + batch * (left + right) + _inside(found) + _outside(definition) / (PRODUCTS * lanes)
+    )
 
 
 def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
@@ -225,6 +228,22 @@ def _places(read: Read, moving: frozenset[Iter]) -> float:
     for index, axis in zip(read.index, read.tensor.shape, strict=True):
         total *= min(axis.constant, _values(index, index_iters((index,)) & moving))
     return total
+
+
+def _inside(found: Occurrence) -> float:
+    """What factors compute, once for each of their points, while operands are packed."""
+    return (
+        sum(
+            extent(free_iters(factor))
+            * sum(OPS[n.op].cost for n in postorder(factor) if _counts(n))
+            for factor in (*found.left, *found.right)
+        )
+        / SCALAR_RATE
+    )
+
+
+def _counts(node: Expr) -> TypeGuard[Apply]:
+    return isinstance(node, Apply) and node.op not in ("cast", "where")
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:
