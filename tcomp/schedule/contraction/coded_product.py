@@ -167,11 +167,11 @@ class _CodedTile:
         constants: list[dict[Load, Local]] = []
         for v in range(self.shape.vectors):
             held: dict[Load, Local] = {}
-            for each in self.g.constants:
-                if each is not self.g.scale:
-                    local = self.names.local("c", each.dtype, self.shape.lanes)
-                    statements.append(Declare(local, self._constant(each, at, v)))
-                    held[each.marker] = local
+            for part in self.g.constants:
+                if part is not self.g.scale:
+                    local = self.names.local("c", part.dtype, self.shape.lanes)
+                    statements.append(Declare(local, self._constant(part, at, v)))
+                    held[part.marker] = local
             constants.append(held)
         each = self.g.per_word
         whole, rest = divmod(self.g.size, each)
