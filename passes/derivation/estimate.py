@@ -121,7 +121,7 @@ def occurrence(definition: Definition) -> Occurrence | None:
     both = in_left & in_right
     lonely = [it for it in output if it not in in_left | in_right and _several(it)]
     rows = tuple(it for it in output if it in in_left - both)
-    if lonely or extent(rows) == 1:
+    if lonely or (extent(rows) == 1 and not _reads_codes(right)):
         return None
     return Occurrence(
         batch=tuple(it for it in output if it in both),
@@ -156,16 +156,23 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
     filled = run / (lanes * ceil(run / lanes))
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
+    codes = _reads_codes(found.right)  # they are moved as they are
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
     packed = (
         batch
         * inner
         * (
             rows * _packing(found.left, found.rows, found.inner)
-            + columns * _packing(found.right, found.columns, found.inner)
+            + (0.0 if codes else columns * _packing(found.right, found.columns, found.inner))
         )
     )
     return work + packed + _outside(definition)
+
+
+def _reads_codes(factors: tuple[Expr, ...]) -> bool:
+    """Whether a factor has elements of 4 bits, or of more that another one scales: tiles decode them."""
+    reads = [n.tensor.dtype for f in factors for n in postorder(f) if isinstance(n, Read)]
+    return any(t.is_packed or (t.bits <= 16 and len(factors) > 1) for t in reads)
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:
