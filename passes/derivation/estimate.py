@@ -139,7 +139,7 @@ def occurrence(definition: Definition) -> Occurrence | None:
     both = in_left & in_right
     lonely = [it for it in output if it not in in_left | in_right and _several(it)]
     rows = tuple(it for it in output if it in in_left - both)
-    if lonely or extent(rows) == 1:
+    if lonely or (extent(rows) == 1 and not _reads_codes(right)):
         return None
     return Occurrence(
         batch=tuple(it for it in output if it in both),
@@ -195,7 +195,7 @@ def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
 def _right(found: Occurrence, bound: frozenset[Tensor]) -> float:
     """Cycles of packing the right operand. One that slides is only read where it lies if the left one is plain."""
     reads = {n.tensor for f in found.right for n in postorder(f) if isinstance(n, Read)}
-    if bound and reads <= bound:
+    if (bound and reads <= bound) or _reads_codes(found.right):  # codes are moved as they are
         return 0.0
     if not all(map(_is_regular, found.left)) and not all(map(_is_regular, found.right)):
         return extent(found.columns) * extent(found.inner) * PACK_STRIDED
@@ -244,6 +244,12 @@ def _inside(found: Occurrence) -> float:
 
 def _counts(node: Expr) -> TypeGuard[Apply]:
     return isinstance(node, Apply) and node.op not in ("cast", "where")
+
+
+def _reads_codes(factors: tuple[Expr, ...]) -> bool:
+    """Whether a factor has elements of 4 bits, or of more that another one scales: tiles decode them."""
+    reads = [n.tensor.dtype for f in factors for n in postorder(f) if isinstance(n, Read)]
+    return any(t.is_packed or (t.bits <= 16 and len(factors) > 1) for t in reads)
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:
