@@ -150,14 +150,14 @@ def _contraction(definition: Definition, found: Occurrence) -> float:
     rows, batch = extent(found.rows), extent(found.batch)
     inner = extent(found.inner)
     # Vectors fill where columns are one range of memory of the result; so do rows if they are one.
-    together = _run(definition, found.rows) == rows
-    runs = [_run(definition, found.columns), *([rows] if together else [])]
+    runs = [_run(definition, found.columns)]
+    runs += [rows] if _run(definition, found.rows) == rows else []
     filled = max(n / (lanes * ceil(n / lanes)) for n in runs)
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
-    left = _packed(found.left, found.rows, found, together)
-    right = _packed(found.right, found.columns, found, together)
+    left = _packed(found.left, found.rows, found)
+    right = _packed(found.right, found.columns, found)
     return work + batch * (left + right) + _outside(definition)
 
 
@@ -173,14 +173,12 @@ def _run(definition: Definition, iters: tuple[Iter, ...]) -> float:
     return run
 
 
-def _packed(
-    factors: tuple[Expr, ...], own: tuple[Iter, ...], found: Occurrence, by_place: bool
-) -> float:
-    """Cycles of bringing an operand into panels, once for each number of the batch; `by_place` what slides is
-    copied once, however often it is met."""
+def _packed(factors: tuple[Expr, ...], own: tuple[Iter, ...], found: Occurrence) -> float:
+    """Cycles of bringing an operand into panels, once for each number of the batch; what slides is copied by
+    place, however often it is met."""
     rate = _packing(factors, own, found.inner)
     elements = extent(own) * extent(found.inner)
-    if rate == PACK_IRREGULAR and by_place:
+    if rate == PACK_IRREGULAR:
         moving = frozenset((*own, *found.inner))
         reads = [n for f in factors for n in postorder(f) if isinstance(n, Read)]
         elements = min(elements, max((_places(r, moving) for r in reads), default=elements))
