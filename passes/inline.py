@@ -28,9 +28,11 @@ from tcomp.ir.tensor.nodes import (
     Scan,
     Statement,
     Tensor,
+    count,
     postorder,
     rewrite,
     substitute,
+    tensors_read,
 )
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
@@ -57,7 +59,9 @@ def drop_unread(program: Program) -> Program:
         group = statement.definitions if isinstance(statement, Scan) else (statement,)
         if any(d.tensor in needed for d in group):
             kept.append(statement)
-            needed |= {n.tensor for d in group for n in _reads(d)}
+            needed.update(*(tensors_read(d.body) for d in group))
+    if len(kept) == len(program.body):
+        return program
     body = tuple(reversed(kept))
     return Program(
         program.name, program.sizes, program.inputs, program.results, body, spans=program.spans
@@ -76,19 +80,20 @@ def _candidate(program: Program) -> Definition | None:
     for statement in program.body:
         in_scan = isinstance(statement, Scan)
         for definition in statement.definitions if isinstance(statement, Scan) else (statement,):
-            for tensor in {n.tensor for n in _reads(definition)}:
+            for tensor in tensors_read(definition.body):
                 readers.setdefault(tensor, []).append((definition, in_scan))
     for statement in program.body:
         if isinstance(statement, Scan) or statement.tensor in program.results or statement in free:
             continue
-        uses = readers.get(statement.tensor, [])
-        if uses and _qualifies(statement, uses):
+        uses = readers.get(statement.tensor)
+        if uses and _qualifies(statement, tuple(uses)):
             return statement
     return None
 
 
-def _qualifies(producer: Definition, uses: list[tuple[Definition, bool]]) -> bool:
-    if any(len(postorder(reader.body)) > MAX_NODES for reader, _ in uses):
+@lru_cache(1 << 14)
+def _qualifies(producer: Definition, uses: tuple[tuple[Definition, bool], ...]) -> bool:
+    if any(count(reader.body) > MAX_NODES for reader, _ in uses):
         return False
     if table_iters(producer) or any(table_iters(reader) for reader, _ in uses):
         return False
@@ -154,12 +159,10 @@ def inlined(program: Program, producer: Definition) -> Program | None:
     None where it is not legal (a guarded read of a producer whose own index depends on data) or would spoil
     a table.
     """
-    readers = [
-        d for d in program.definitions() if any(n.tensor is producer.tensor for n in _reads(d))
-    ]
+    readers = [d for d in program.definitions() if producer.tensor in tensors_read(d.body)]
     if table_iters(producer) or any(map(table_iters, readers)):
         return None
-    reads = [n for d in program.definitions() for n in _reads(d) if n.tensor is producer.tensor]
+    reads = [n for d in readers for n in _reads(d) if n.tensor is producer.tensor]
     guarded_reads = any(n.otherwise is not None for n in reads)
     if guarded_reads and any(_is_data_dependent(n.index) for n in _reads(producer)):
         return None
@@ -186,8 +189,9 @@ def _substituted(program: Program, producer: Definition) -> Program:
     )
 
 
+@lru_cache(1 << 12)
 def _into(reader: Definition, producer: Definition) -> Definition:
-    if not any(n.tensor is producer.tensor for n in _reads(reader)):
+    if producer.tensor not in tensors_read(reader.body):
         return reader
     clashing = frozenset(iterator_names(reader))
     taken = set(clashing | iterator_names(producer))
@@ -247,7 +251,7 @@ def _and(condition: Expr, op: str, position: Int, limit: Int) -> Expr:
     return Apply("and", (condition, term), boolean)
 
 
-@lru_cache(1 << 12)
+@lru_cache(1 << 14)
 def _reads(definition: Definition) -> tuple[Read, ...]:
     return tuple(n for n in postorder(definition.body) if isinstance(n, Read))
 

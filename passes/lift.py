@@ -28,6 +28,8 @@ from tcomp.passes.scoping import free_iters, fresh_name, names_of
 
 def lift(program: Program) -> Program:
     """Lifts loop-invariant reductions of a bound program."""
+    if not any(map(_has_invariant, program.definitions())):
+        return program
     lifter = _Lifter(names_of(program))
     body: list[Statement] = []
     for statement in program.body:
@@ -48,6 +50,8 @@ def lift(program: Program) -> Program:
 
 def split_products(program: Program) -> Program:
     """Leaves one sum of products in each definition outside scans: contraction kernels make one at a time."""
+    if not any(count_products(s) > 1 for s in program.body if not isinstance(s, Scan)):
+        return program
     lifter = _Lifter(names_of(program))
     body: list[Statement] = []
     for statement in program.body:
@@ -136,6 +140,12 @@ class _Lifter:
         return Read(tensor, tuple(Int.of(it) for it in iters))
 
 
+@lru_cache(1 << 14)
+def count_products(definition: Definition) -> int:
+    """The number of sums of products outside of sums."""
+    return sum(map(is_product_sum, postorder_outside_reductions(definition.body)))
+
+
 def is_product_sum(node: Expr) -> bool:
     """Whether a node is a sum of products of at least two factors over iterators that make it worthwhile."""
     if not isinstance(node, Reduce) or node.op != "sum":
@@ -170,7 +180,7 @@ def _outside_reductions(expr: Expr) -> list[Expr]:
     return order
 
 
-@lru_cache(1 << 12)
+@lru_cache(1 << 14)
 def _has_invariant(definition: Definition) -> bool:
     """Whether a reduction does not depend on every iterator around it."""
     pending = [(definition.body, frozenset(definition.iters))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tcomp.ir.plan import Plan
 from tcomp.ir.tensor.nodes import Program
+from tcomp.passes.blocks import in_blocks
 from tcomp.passes.group import group
 from tcomp.passes.inline import drop_unread, inline
 from tcomp.passes.lift import lift, split_products
@@ -21,4 +22,5 @@ def plan(program: Program) -> Plan:
     program = simplify(program)  # inlined guards may be provable at their new place
     program = drop_unread(program)
     program = split_products(program)  # the contraction generator makes one product at a time
-    return group(program)  # definitions that share rows are made together
+    grouped = group(program)  # definitions that share rows are made together
+    return in_blocks(grouped)  # groups between which too much would go through memory

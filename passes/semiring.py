@@ -52,6 +52,10 @@ _BOOL = (
     Semiring("all", "and", "or", idempotent=True),
 )
 
+_ALL = (SUM_PRODUCT, *_FLOAT, *_BOOL)
+REDUCTIONS = tuple(s.reduction for s in _ALL)
+ADDITIONS = ("sub", *(s.plus for s in _ALL))  # what joins terms of their reductions
+
 
 def semirings(dtype: DType) -> tuple[Semiring, ...]:
     """The semirings of a type."""

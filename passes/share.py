@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 
 from tcomp.ir.integer import Int, Iter
@@ -16,13 +17,14 @@ from tcomp.ir.tensor.nodes import (
     Tensor,
     rewrite,
     substitute,
+    tensors_read,
 )
 
 
 def share_equal(program: Program) -> Program:
     """Definitions that are equal but for the names of iterators become one."""
-    shapes = [(d.tensor.dtype, d.tensor.axes) for d in program.definitions()]
-    if len(set(shapes)) == len(shapes):
+    shapes = Counter((d.tensor.dtype, d.tensor.axes) for d in program.definitions())
+    if len(shapes) == shapes.total():
         return program
     known: dict[tuple[object, ...], Tensor] = {}
     renamed: dict[Tensor, Tensor] = {}
@@ -34,12 +36,13 @@ def share_equal(program: Program) -> Program:
             continue
         definition = _reading(statement, renamed)
         tensor = definition.tensor
-        key = (tensor.dtype, tensor.axes, _nameless(definition))
-        if key in known and tensor not in program.results:
-            renamed[tensor] = known[key]
-        else:
+        if shapes[tensor.dtype, tensor.axes] > 1:
+            key = (tensor.dtype, tensor.axes, _nameless(definition))
+            if key in known and tensor not in program.results:
+                renamed[tensor] = known[key]
+                continue
             known.setdefault(key, tensor)
-            body.append(definition)
+        body.append(definition)
     return Program(
         program.name,
         program.sizes,
@@ -51,7 +54,7 @@ def share_equal(program: Program) -> Program:
 
 
 def _reading(definition: Definition, renamed: dict[Tensor, Tensor]) -> Definition:
-    if not renamed:
+    if tensors_read(definition.body).isdisjoint(renamed):
         return definition
 
     def rule(node: Expr) -> Expr | None:

@@ -24,7 +24,7 @@ from tcomp.ir.tensor.nodes import (
     Reduce,
     Scan,
     Statement,
-    rewrite,
+    postorder,
     substitute,
 )
 from tcomp.ops import OPS, REDUCTIONS
@@ -52,11 +52,19 @@ def simplify(program: Program) -> Program:
 
 
 def simplify_expression(expr: Expr) -> Expr:
-    """Applies the rules of this file bottom-up."""
-    return rewrite(expr, _rule)
+    """Applies the rules of this file bottom-up. Nodes remember what they became, unless it was themselves."""
+    for node in postorder(expr):
+        facts = node._facts  # type: ignore[attr-defined]
+        if "simple" not in facts:
+            children = node.children()
+            fresh = tuple([c._facts["simple"] or c for c in children])  # type: ignore[attr-defined]
+            rebuilt = node if fresh == children else node.rebuild(fresh)
+            result = _rule(rebuilt) or rebuilt
+            facts["simple"] = None if result is node else result
+    return expr._facts["simple"] or expr  # type: ignore[attr-defined]
 
 
-@lru_cache(1 << 12)
+@lru_cache(1 << 14)
 def _definition(definition: Definition, keep: frozenset[Iter]) -> Definition:
     units = {it: it.lo for it in definition.iters if it not in keep and _is_unit(it)}
     return Definition(

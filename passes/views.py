@@ -9,6 +9,7 @@ Y lies and Y is not computed at all. Tilings come back to plain images in this w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tcomp.ir.integer import ZERO, Int, Iter, product, row_major_strides
 from tcomp.ir.tensor.nodes import Axis, Definition, Program, Read, Reduce, postorder
@@ -16,6 +17,7 @@ from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.scoping import plain_iter
 
 
+@lru_cache(1 << 14)
 def viewed(definition: Definition) -> Read | None:
     """The read of a definition that is a view of the tensor that it reads; None where it is none."""
     read, tensor = definition.body, definition.tensor
@@ -49,16 +51,20 @@ def views_of(program: Program) -> tuple[Definition, ...]:
 def free_views(program: Program) -> frozenset[Definition]:
     """The views that divide or join axes of what stays a tensor: reading through them would spoil plain
     indices and save nothing."""
+    views = views_of(program)
+    if not views:
+        return frozenset()
     stay = {d.tensor for d in program.definitions() if _reduces(d) or table_iters(d)}
     return frozenset(
         view
-        for view in views_of(program)
+        for view in views
         if isinstance(view.body, Read)
         and view.body.tensor in stay
         and any(plain_iter(i) is None for i in view.body.index)
     )
 
 
+@lru_cache(1 << 14)
 def _reduces(definition: Definition) -> bool:
     return any(isinstance(node, Reduce) for node in postorder(definition.body))
 

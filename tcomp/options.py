@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tcomp.target import Target
 
 ACCURACIES = ("strict", "standard", "fast")
+FLUSHING = ("avx512bf16", "bf16")  # features whose instructions take denormal numbers as zeros
 TUNE_WORDS = ("off", "cached", "background")
 
 
@@ -29,14 +30,17 @@ class Options:
 
     @lazy
     def target(self) -> Target:
-        """The processor that code is made for."""
+        """The processor that code is made for. "strict" does without the instructions that take denormal
+        numbers as zeros."""
         if self.target_name == "native":
             from tcomp.runtime.processor import native_target
 
-            return native_target()
-        from tcomp.codegen.named import target_named
+            found = native_target()
+        else:
+            from tcomp.codegen.named import target_named
 
-        return target_named(self.target_name)
+            found = target_named(self.target_name)
+        return found.without(*FLUSHING) if self.accuracy == "strict" else found
 
 
 def options_from(

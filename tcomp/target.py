@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +31,8 @@ class Target:
     def has(self, feature: str) -> bool:
         """Whether LLVM's feature string switches a feature on, `avx512vnni` for example."""
         return f"+{feature}" in self.features.split(",")
+
+    def without(self, *features: str) -> Target:
+        """The processor as if it lacked some of its features."""
+        kept = [f for f in self.features.split(",") if f[1:] not in features]
+        return replace(self, features=",".join(kept))

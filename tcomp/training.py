@@ -15,6 +15,7 @@ from tcomp.diagnostics import Error
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.binding import bind
 from tcomp.lang import lower, parse
+from tcomp.lang.words import BIT_FUNCTIONS, FUNCTIONS
 from tcomp.options import options_from
 from tcomp.schedule.trace import Trace
 
@@ -44,7 +45,7 @@ def examples_from(database: Database) -> list[Example]:
 def group_of(text: str) -> Group | None:
     """The group that a workload's text describes; None where this version reads it otherwise."""
     try:
-        program = bind(lower(parse(text), None), {})
+        program = bind(lower(parse(text), functions=FUNCTIONS | BIT_FUNCTIONS), {})
     except Error:
         return None
     groups = schedule.completed(passes.plan(program)).groups

@@ -62,8 +62,9 @@ class Accuracy:
         return "none"
 
     def allows(self, accuracy: str) -> bool:
-        """Whether the accuracy class allows the program; `strict` is decided by the rules instead."""
-        return self.bound == "standard" or self.bound == accuracy
+        """Whether the accuracy class allows the program; `strict` is decided by the rules instead, and
+        `none` allows all."""
+        return accuracy in ("none", self.bound) or self.bound == "standard"
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain data."""

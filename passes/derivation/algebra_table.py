@@ -5,6 +5,7 @@ from __future__ import annotations
 from tcomp.passes.derivation import linear, prefix, softmax, windows
 from tcomp.passes.derivation.index.reindex import on_definitions
 from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
+from tcomp.passes.semiring import REDUCTIONS
 
 ALGEBRA_RULES: tuple[Rule, ...] = (
     Rule(
@@ -13,7 +14,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "sum[k](f * f) - 2 * sum[k](f * g) + sum[k](g * g)",
         "at most 9 terms, one of which depends on fewer iterators than the product or is a product of sums",
         "binomial theorem; distances by norms: K. Fukunaga, Statistical Pattern Recognition, 1990",
-        everywhere(linear.expand_sum),
+        everywhere(linear.expand_sum, "sum"),
     ),
     Rule(
         "sum splitting by divisors",
@@ -21,7 +22,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "sum[q in 0:n, p in 0:m](f(q, p))",
         "m divides the range",
         "Kronecker products: C. Van Loan, J. Comput. Appl. Math. 123 (2000)",
-        everywhere(linear.split_by_divisor),
+        everywhere(linear.split_by_divisor, *REDUCTIONS),
     ),
     Rule(
         "range splitting",
@@ -29,7 +30,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "sum[j in 0:c](f) + sum[j in c:n](g)",
         "0 < c < n; any semiring",
         "expression splitting of OLLIE (arXiv 2208.02025), here of sums",
-        everywhere(linear.split_range),
+        everywhere(linear.split_range, *REDUCTIONS),
     ),
     Rule(
         "division pull-out",
@@ -37,7 +38,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "sum[k](f * g) / s",
         "s does not mention k",
         "delayed normalisation: T. Dao et al., FlashAttention, NeurIPS 2022",
-        everywhere(linear.pull_out_division),
+        everywhere(linear.pull_out_division, "sum"),
     ),
     Rule(
         "scale folding",
@@ -45,7 +46,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "sum[k](f * (g * s))",
         "s needs no iterator that g lacks",
         "batch-norm folding: B. Jacob et al., CVPR 2018, section 3.2",
-        everywhere(linear.fold_scale),
+        everywhere(linear.fold_scale, "mul", "div"),
         certain=True,
     ),
     Rule(
@@ -54,7 +55,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "x[i, j] + (b[j] - a[j])",
         "terms over the same iterators are joined first",
         "ring axioms",
-        everywhere(linear.group_terms),
+        everywhere(linear.group_terms, "add", "sub"),
         certain=True,
     ),
     Rule(
@@ -63,7 +64,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "exp(a + b)",
         "also exp(a) / exp(b) = exp(a - b), log(exp(a)) = a",
         "homomorphism",
-        everywhere(linear.join_exponentials),
+        everywhere(linear.join_exponentials, "mul", "div", "log", "log2"),
         certain=True,
     ),
     Rule(

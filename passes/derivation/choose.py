@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from tcomp.ir.tensor.nodes import Program
-from tcomp.passes.accuracy import Accuracy, measure
+from tcomp.passes.accuracy import measure
 from tcomp.passes.derivation.derive import Candidate, Derivation
+from tcomp.passes.derivation.rule import Step
 from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.verification import verify_equal
 
 MOST_TRIED = 8  # candidates that are examined before the source is taken
+_CHANGING = frozenset(rule.name for rule in RULES if rule.reassociates)
 
 logger = logging.getLogger("tcomp")
 
@@ -30,11 +33,18 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
         if any(step.program in rejected for step in candidate.steps):
             continue
         tried += 1
-        fault, measured = _examined(found.source, candidate, accuracy)
-        if not fault:
+        verdict = verify_equal(found.source, candidate.program)
+        if not verdict.equal:
+            logger.info("a derivation was not used: %s", verdict.reason)
+            rejected.add(_first(candidate, lambda s: not _equal(found.source, s)))
+            continue
+        if not any(step.rule in _CHANGING for step in candidate.steps):
+            return found.choosing(candidate, None)
+        measured = measure(found.source, candidate.program, accuracy)
+        if measured is not None and measured.allows(accuracy):
             return found.choosing(candidate, measured)
-        logger.info("a derivation was not used: %s", fault)
-        rejected.add(_first_at_fault(found.source, candidate, accuracy))
+        logger.info("a derivation was not used: %s", measured or "it cannot be measured")
+        rejected.add(_first(candidate, lambda s: _inaccurate(found.source, s, accuracy)))
     return found.without_steps()
 
 
@@ -42,34 +52,31 @@ def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
     """The derivation with each of the cheapest candidates that hold, cheapest first."""
     kept: list[Derivation] = []
     for candidate in found.candidates[:MOST_TRIED]:
-        fault, measured = _examined(found.source, candidate, accuracy)
-        if not fault and len(kept) < most:
-            kept.append(found.choosing(candidate, measured))
+        if len(kept) == most:
+            break
+        if not verify_equal(found.source, candidate.program).equal:
+            continue
+        measured = None
+        if any(step.rule in _CHANGING for step in candidate.steps):
+            measured = measure(found.source, candidate.program, accuracy)
+            if measured is None or not measured.allows(accuracy):
+                continue
+        kept.append(found.choosing(candidate, measured))
     return kept
 
 
-def _examined(source: Program, candidate: Candidate, accuracy: str) -> tuple[str, Accuracy | None]:
-    """What is wrong with a candidate ('' if nothing is), and its rounding errors where they matter."""
-    verdict = verify_equal(source, candidate.program)
-    if not verdict.equal:
-        return verdict.reason, None
-    if not _changes_rounding(candidate):
-        return "", None
-    measured = measure(source, candidate.program)
-    if measured is None:
-        return "its rounding errors cannot be measured", None
-    return ("" if measured.allows(accuracy) else str(measured)), measured
+def _first(candidate: Candidate, at_fault: Callable[[Step], bool]) -> Program:
+    """The program after the first step that is at fault; the last one is if none before it is."""
+    return next((s.program for s in candidate.steps[:-1] if at_fault(s)), candidate.program)
 
 
-def _first_at_fault(source: Program, candidate: Candidate, accuracy: str) -> Program:
-    """The program after the first step at which the fault shows."""
-    for number, step in enumerate(candidate.steps, start=1):
-        prefix = Candidate(step.program, candidate.steps[:number], 0.0)
-        if step.program is candidate.program or _examined(source, prefix, accuracy)[0]:
-            return step.program
-    return candidate.program
+def _equal(source: Program, step: Step) -> bool:
+    return bool(verify_equal(source, step.program).equal)
 
 
-def _changes_rounding(candidate: Candidate) -> bool:
-    changing = {rule.name for rule in RULES if rule.reassociates}
-    return any(step.rule in changing for step in candidate.steps)
+def _inaccurate(source: Program, step: Step, accuracy: str) -> bool:
+    """Whether a step changes the rounding of floats, and more than is allowed."""
+    if step.rule not in _CHANGING:
+        return False
+    measured = measure(source, step.program, accuracy)
+    return measured is None or not measured.allows(accuracy)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Protocol, TypeAlias
 
 from tcomp.ir.integer import Iter
@@ -25,8 +26,13 @@ from tcomp.ir.tensor.nodes import (
 from tcomp.ops import OPS
 from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
-from tcomp.passes.derivation.estimate import cycles, extent, least_cycles
-from tcomp.passes.lift import is_product_sum, postorder_outside_reductions, split_products
+from tcomp.passes.derivation.estimate import Known, cycles, extent, least_cycles
+from tcomp.passes.lift import (
+    count_products,
+    is_product_sum,
+    postorder_outside_reductions,
+    split_products,
+)
 from tcomp.passes.scoping import free_iters
 from tcomp.passes.views import views_of
 
@@ -35,7 +41,7 @@ from tcomp.passes.views import views_of
 STEPWISE = 3.0
 
 
-_Estimate: TypeAlias = Callable[[Definition, frozenset[Tensor]], float]
+_Estimate: TypeAlias = Callable[[Definition, Known], float]
 
 
 class Cost(Protocol):
@@ -66,38 +72,73 @@ def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> flo
 
 
 def _total(program: Program, constants: frozenset[str], of: _Estimate) -> float:
-    called, bound = _called(program, constants)
+    called, bound, handed = _called(program, constants)
     total = 0.0
     for statement in called:
         if isinstance(statement, Scan):
-            total += sum(_stepwise(d) * of(d, bound) for d in statement.definitions)
+            total += sum(
+                _stepwise(d) * of(d, Known(bound & _tensors(d))) for d in statement.definitions
+            )
         else:
-            total += of(statement, bound)
+            own = _tensors(statement)
+            total += of(statement, Known(bound & own, handed & own))
     return total
 
 
 @lru_cache(16)
 def _called(
     program: Program, constants: frozenset[str]
-) -> tuple[tuple[Statement, ...], frozenset[Tensor]]:
-    """What every call computes, one sum of products in each definition, as planning does, and the tensors that
-    are computed once; views are free."""
+) -> tuple[tuple[Statement, ...], frozenset[Tensor], frozenset[Tensor]]:
+    """What every call computes, one sum of products in each definition, as planning does; views are free.
+    Then the tensors that are computed once, and those that are handed on in blocks."""
     called = split_constants(program, constants)[1] if constants else program
     given = {t.name for t in program.inputs} - constants
     bound = frozenset(t for t in called.inputs if t.name not in given)
-    if any(_products(definition) > 1 for definition in called.definitions()):
-        called = split_products(called)
+    called = split_products(called)
     free = views_of(called)
-    return tuple(s for s in called.body if s not in free), bound
+    return tuple(s for s in called.body if s not in free), bound, _handed_on(called)
 
 
-def _stepwise(definition: Definition) -> float:
-    return STEPWISE if _products(definition) else 1.0
+def _handed_on(program: Program) -> frozenset[Tensor]:
+    """Tensors that a definition and the next one, one of them a product, may hand on block by block."""
+    found: set[Tensor] = set()
+    read: dict[Tensor, int] = {}
+    for definition in program.definitions():
+        for tensor in _tensors(definition) - {definition.tensor}:
+            read[tensor] = read.get(tensor, 0) + 1
+    statements = program.body
+    for made, reader in pairwise(statements):
+        if isinstance(made, Scan) or isinstance(reader, Scan) or read.get(made.tensor) != 1:
+            continue
+        if made.tensor in program.results or made.tensor not in _tensors(reader):
+            continue
+        if (count_products(made) or count_products(reader)) and _aligned(made.tensor, reader):
+            found.add(made.tensor)
+    return frozenset(found)
+
+
+def _aligned(tensor: Tensor, reader: Definition) -> bool:
+    """Whether parts of a tensor are all that parts of its reader need."""
+    return any(
+        any(index.coefficient(it) for index in node.index for it in reader.iters if _several(it))
+        for node in postorder(reader.body)
+        if isinstance(node, Read) and node.tensor is tensor
+    )
+
+
+def _several(it: Iter) -> bool:
+    return bool(it.extent.constant > 1)
 
 
 @lru_cache(1 << 14)
-def _products(definition: Definition) -> int:
-    return sum(map(is_product_sum, postorder_outside_reductions(definition.body)))
+def _tensors(definition: Definition) -> frozenset[Tensor]:
+    """What a definition makes and reads."""
+    reads = {n.tensor for n in postorder(definition.body) if isinstance(n, Read)}
+    return frozenset((definition.tensor, *reads))
+
+
+def _stepwise(definition: Definition) -> float:
+    return STEPWISE if count_products(definition) else 1.0
 
 
 def operations(definition: Definition) -> float:

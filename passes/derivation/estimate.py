@@ -64,32 +64,43 @@ class Occurrence:
         return extent(self.batch) * extent(self.rows) * extent(self.columns) * extent(self.inner)
 
 
-@lru_cache(1 << 14)
-def cycles(definition: Definition, bound: frozenset[Tensor] = frozenset()) -> float:
-    """Estimated cycles of a definition that is a loop nest of its own.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a program says of the tensors of a definition.
 
-    Vectors of operands that `bound` tensors alone decide were packed before any call.
+    Vectors of operands that `bound` tensors alone decide were packed before any call. `handed` tensors are
+    handed from a definition to the next one block by block.
     """
-    found = occurrence(definition)
-    work = _contraction(definition, found, bound) if found is not None else _nest(definition)
-    return START + work + _memory(definition)
+
+    bound: frozenset[Tensor] = frozenset()
+    handed: frozenset[Tensor] = frozenset()
+
+
+NOTHING = Known()
 
 
 @lru_cache(1 << 14)
-def least_cycles(definition: Definition, bound: frozenset[Tensor] = frozenset()) -> float:
+def cycles(definition: Definition, known: Known = NOTHING) -> float:
+    """Estimated cycles of a definition that is a loop nest of its own, or one of a block (`passes.blocks`)."""
+    found = occurrence(definition)
+    work = _contraction(definition, found, known) if found is not None else _nest(definition)
+    return START + work + _memory(definition, known)
+
+
+@lru_cache(1 << 14)
+def least_cycles(definition: Definition, known: Known = NOTHING) -> float:
     """What the definition would take if its product were perfectly regular: what further steps may reach."""
     node = _one_sum(definition)
     if node is None:
-        return cycles(definition, bound)
+        return cycles(definition, known)
     reached = 1.0
     for group in _by_output(node, frozenset(definition.iters)):
         reached *= group
     points = extent(definition.iters)
     products = min(points, reached) * extent(node.iters) / _periods(node.body)
     lanes = VECTOR_BYTES / max(1, definition.tensor.dtype.bytes)
-    return min(
-        cycles(definition, bound), START + products / (PRODUCTS * lanes) + _memory(definition)
-    )
+    regular = START + products / (PRODUCTS * lanes) + _memory(definition, known)
+    return min(cycles(definition, known), regular)
 
 
 @lru_cache(1 << 14)
@@ -150,39 +161,42 @@ def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
 # -- contractions ------------------------------------------------------------------------------------
 
 
-def _contraction(definition: Definition, found: Occurrence, bound: frozenset[Tensor]) -> float:
+def _contraction(definition: Definition, found: Occurrence, known: Known) -> float:
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
-    rows, columns, batch = extent(found.rows), extent(found.columns), extent(found.batch)
+    rows, batch = extent(found.rows), extent(found.batch)
     inner = extent(found.inner)
-    run = 1.0  # vectors fill where columns are one range of memory of the result, or along channels
-    iters = list(definition.iters)
-    while iters and iters[-1] not in found.columns:
-        iters.pop()  # phases, and ranges of one
-    for it in reversed(iters):
-        if it not in found.columns and _several(it):
-            break
-        run *= it.extent.constant
-    filled = max(n / (lanes * ceil(n / lanes)) for n in (run, rows))
+    # Vectors fill where columns are one range of memory of the result; so do rows if they are one.
+    runs = [_innermost(definition, found.columns)]
+    runs += [rows] if _innermost(definition, found.rows) == rows else []
+    filled = max(n / (lanes * ceil(n / lanes)) for n in runs)
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
-    packed = batch * inner * (rows * _left(found) + columns * _right(found, bound))
-    return work + packed + _outside(definition) / (PRODUCTS * lanes)
+    left = 0.0 if _in_place(found) else _packed(found.left, found.rows, found)
+    right = _right(found, known.bound)
+    return work + batch * (left + right) + _outside(definition) / (PRODUCTS * lanes)
 
 
-def _left(found: Occurrence) -> float:
-    """Cycles an element of bringing the left operand to where it is broadcast from."""
-    return 0.0 if _in_place(found) else _packing(found.left, found.rows, found.inner)
+def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
+    """The points of the innermost of some iterators that are neighbours among those of the result."""
+    run, rest = 1.0, list(definition.iters)
+    while rest and rest[-1] not in iters:
+        rest.pop()
+    for it in reversed(rest):
+        if it not in iters and _several(it):
+            break
+        run *= it.extent.constant
+    return run
 
 
 def _right(found: Occurrence, bound: frozenset[Tensor]) -> float:
-    """The same of the right operand. One that slides is only read where it lies if the left one is plain."""
+    """Cycles of packing the right operand. One that slides is only read where it lies if the left one is plain."""
     reads = {n.tensor for f in found.right for n in postorder(f) if isinstance(n, Read)}
     if bound and reads <= bound:
         return 0.0
     if not all(map(_is_regular, found.left)) and not all(map(_is_regular, found.right)):
-        return PACK_STRIDED
-    return _packing(found.right, found.columns, found.inner)
+        return extent(found.columns) * extent(found.inner) * PACK_STRIDED
+    return _packed(found.right, found.columns, found)
 
 
 def _in_place(found: Occurrence) -> bool:
@@ -191,6 +205,26 @@ def _in_place(found: Occurrence) -> bool:
         return False
     moving = next((i for i in reversed(read.index) if not i.is_constant), None)
     return moving is not None and any(moving.coefficient(it) == 1 for it in found.inner)
+
+
+def _packed(factors: tuple[Expr, ...], own: tuple[Iter, ...], found: Occurrence) -> float:
+    """Cycles of bringing an operand into panels, once for each number of the batch; what slides is copied by
+    place, however often it is met."""
+    rate = _packing(factors, own, found.inner)
+    elements = extent(own) * extent(found.inner)
+    if rate == PACK_IRREGULAR:
+        moving = frozenset((*own, *found.inner))
+        reads = [n for f in factors for n in postorder(f) if isinstance(n, Read)]
+        elements = min(elements, max((_places(r, moving) for r in reads), default=elements))
+    return elements * rate
+
+
+def _places(read: Read, moving: frozenset[Iter]) -> float:
+    """The elements of a tensor that a read can meet while some iterators move."""
+    total = 1.0
+    for index, axis in zip(read.index, read.tensor.shape, strict=True):
+        total *= min(axis.constant, _values(index, index_iters((index,)) & moving))
+    return total
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:
@@ -303,19 +337,28 @@ def _along(node: Read, it: Iter) -> float:
 # -- parts -------------------------------------------------------------------------------------------
 
 
-def _memory(definition: Definition) -> float:
-    """Cycles to bring in each distinct element that is read, and to write the result."""
-    total = extent(definition.iters) * definition.tensor.dtype.bytes
+def _memory(definition: Definition, known: Known) -> float:
+    """Cycles to bring in each distinct element that is read, and to write the result. What is handed on
+    never goes further than the shared cache."""
+    size = extent(definition.iters) * definition.tensor.dtype.bytes
+    near, total = size * (definition.tensor in known.handed), size
     reads: dict[Tensor, float] = {}
     for node in postorder(definition.body):
         if isinstance(node, Read):
             reads[node.tensor] = reads.get(node.tensor, 0.0) + _reached(node)
     for tensor, reached in reads.items():
-        size = 1.0
-        for axis in tensor.shape:
-            size *= axis.constant
-        total += min(reached, size) * tensor.dtype.bytes
-    return total / (NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR)
+        size = min(reached, extent_of(tensor)) * tensor.dtype.bytes
+        near, total = near + size * (tensor in known.handed), total + size
+    rate = NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR
+    return near / max(rate, MIDDLE) + (total - near) / rate
+
+
+def extent_of(tensor: Tensor) -> float:
+    """Elements of a tensor."""
+    size = 1.0
+    for axis in tensor.shape:
+        size *= axis.constant
+    return size
 
 
 def _reached(node: Read) -> float:

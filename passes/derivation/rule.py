@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
 from tcomp.ir.tensor.graph import definitions_of
 from tcomp.ir.tensor.nodes import (
+    Apply,
     Definition,
     Expr,
     Program,
+    Reduce,
     Scan,
     Statement,
     postorder,
@@ -60,16 +62,30 @@ class Step:
     program: Program
 
 
-def everywhere(local: LocalRule) -> Application:
-    """Lifts a rule on expressions to programs: one result for each place and each way to apply it."""
+def everywhere(local: LocalRule, *ops: str) -> Application:
+    """Lifts a rule on expressions to programs: one result for each place and each way to apply it.
+
+    `ops` are the operations and reductions that it may rewrite.
+    """
 
     def rule(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
-        for node in postorder(definition.body):
+        nodes = operations(definition)
+        for node in (n for op in ops for n in nodes.get(op, ())):
             for replacement in local(node, set(taken)):
                 body = replaced(definition.body, node, replacement)
                 yield (Definition(definition.tensor, definition.iters, body),)
 
     return at_definitions(rule)
+
+
+@lru_cache(1 << 12)
+def operations(definition: Definition) -> Mapping[str, tuple[Expr, ...]]:
+    """The operations and reductions of a definition by name, children first."""
+    found: dict[str, list[Expr]] = {}
+    for node in postorder(definition.body):
+        if isinstance(node, Apply | Reduce):
+            found.setdefault(node.op, []).append(node)
+    return {op: tuple(nodes) for op, nodes in found.items()}
 
 
 def at_definitions(rule: DefinitionRule, placed: Placement | None = None) -> Application:
@@ -79,18 +95,27 @@ def at_definitions(rule: DefinitionRule, placed: Placement | None = None) -> App
     remembered, and used wherever its names are free.
     """
 
+    known: dict[Statement, tuple[_Made, ...]] = {}
+    place = with_statement if placed is None else placed
+
     def apply(program: Program) -> Iterator[tuple[str, Program]]:
         for position, statement in enumerate(program.body):
-            if isinstance(statement, Scan) or table_iters(statement):
+            found = known.get(statement)
+            if found is None:
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                found = known[statement] = _alone(rule, statement)
+            if not found or not isinstance(statement, Definition):
                 continue
-            found = _remembered(rule, statement)
-            if found and not all(each.fits(program) for each in found):
+            if not all(each.fits(program) for each in found):
                 found = _made(rule, statement, names_of(program))
             for each in found:
-                place = with_statement if placed is None else placed
                 yield statement.tensor.name, place(program, position, each.statements)
 
     return apply
+
+
+_REMEMBERED = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +132,13 @@ class _Made:
         return self.tensors.isdisjoint(every) and self.iters.isdisjoint(tensors)
 
 
-_known: dict[tuple[DefinitionRule, Definition], tuple[_Made, ...]] = {}
-_REMEMBERED = 1 << 14
-
-
-def _remembered(rule: DefinitionRule, definition: Definition) -> tuple[_Made, ...]:
+def _alone(rule: DefinitionRule, statement: Statement) -> tuple[_Made, ...]:
     """What a rule makes of a definition where only the definition's own names are taken."""
-    key = rule, definition
-    found = _known.get(key)
-    if found is None:
-        if len(_known) >= _REMEMBERED:
-            _known.clear()
-        read = {t.name for t in tensors_read(definition.body)}
-        found = _made(
-            rule, definition, {definition.tensor.name, *iterator_names(definition), *read}
-        )
-        _known[key] = found
-    return found
+    if isinstance(statement, Scan) or table_iters(statement):
+        return ()
+    read = {t.name for t in tensors_read(statement.body)}
+    own = {statement.tensor.name, *iterator_names(statement), *read}
+    return _made(rule, statement, own)
 
 
 def _made(rule: DefinitionRule, old: Definition, taken: set[str]) -> tuple[_Made, ...]:

@@ -11,6 +11,7 @@ from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 from tcomp.passes.derivation.strassen import strassen
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
+from tcomp.passes.semiring import ADDITIONS, REDUCTIONS
 
 # Points of F(4, 3): opposite ones share sums, eighths are exact, and magnitudes around 1 keep rounding
 # small. Largest error of 64 channels of N(0, 1), as a part of the largest result: direct 1.1e-6, these
@@ -62,7 +63,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i, j](f * g)",
         "f does not mention j",
         _SPORES,
-        everywhere(algebra.merge_sums),
+        everywhere(algebra.merge_sums, *REDUCTIONS),
     ),
     Rule(
         "re-association",
@@ -78,7 +79,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i](f * sum[j](g))",
         "f does not mention j",
         _SPORES,
-        everywhere(algebra.pull_out),
+        everywhere(algebra.pull_out, *REDUCTIONS),
     ),
     Rule(
         "sum joining",
@@ -86,7 +87,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i](f + g[j := i])",
         "i and j have equal ranges",
         _SPORES,
-        everywhere(algebra.join_sums),
+        everywhere(algebra.join_sums, *ADDITIONS),
     ),
     Rule(
         "factoring",
@@ -94,7 +95,7 @@ RULES: tuple[Rule, ...] = (
         "(a + b) * c",
         "always",
         _SPORES,
-        everywhere(algebra.factor_out),
+        everywhere(algebra.factor_out, *ADDITIONS),
         certain=True,
     ),
     Rule(
@@ -103,7 +104,7 @@ RULES: tuple[Rule, ...] = (
         "sum[i](f) + sum[i](g)",
         "always",
         _SPORES,
-        everywhere(algebra.split_sum),
+        everywhere(algebra.split_sum, *REDUCTIONS),
     ),
     Rule(
         "distribution",
@@ -111,7 +112,7 @@ RULES: tuple[Rule, ...] = (
         "a * c + b * c",
         "always",
         _SPORES,
-        everywhere(algebra.distribute),
+        everywhere(algebra.distribute, "mul"),
         certain=True,
     ),
     Rule(
@@ -120,7 +121,7 @@ RULES: tuple[Rule, ...] = (
         "n * f",
         "f does not mention i",
         _SPORES,
-        everywhere(algebra.drop_unused),
+        everywhere(algebra.drop_unused, *REDUCTIONS),
     ),
     Rule(
         "delta elimination",
@@ -128,7 +129,7 @@ RULES: tuple[Rule, ...] = (
         "where(0 <= e and e < n, f(e), 0)",
         "e does not mention i; f has no data-dependent read",
         "Iverson's bracket; Concrete Mathematics, section 2.1",
-        everywhere(algebra.eliminate_delta),
+        everywhere(algebra.eliminate_delta, "sum"),
         reassociates=False,
         always=True,
     ),
@@ -138,7 +139,7 @@ RULES: tuple[Rule, ...] = (
         "-(a * b)",
         "always",
         "ring axiom",
-        everywhere(algebra.cancel_negation),
+        everywhere(algebra.cancel_negation, "mul", "sum"),
         certain=True,
         reassociates=False,
     ),

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tcomp.ir.tensor.nodes import Program, count
+from tcomp.ir.tensor.nodes import Program, Statement, count
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.derivation.cost import Cost
 from tcomp.passes.derivation.estimate import mismatches
@@ -86,27 +86,43 @@ def search(
     depths = {first.mark: 0}
     queue: list[tuple[float, int, State]] = [(first.priority, 0, first)]
     limit = MAX_GROWTH * _nodes(source) + 64
+    forms = _Forms()
     while queue:
         _, _, state = heapq.heappop(queue)
         if depths[state.mark] < state.depth:
             continue  # reached again in fewer steps
         if state.promise > best * MAX_COST_RATIO:
             continue
-        for rule, tensor, program in _successors(state, rules):
+        depth = state.depth + 1
+        for rule, tensor, written in _successors(state, rules):
             if clock() - start > seconds:
                 return Found(tuple(states), complete=False)
-            known = depths.get(digest := mark(program))
-            if (known is not None and known <= state.depth + 1) or _nodes(program) > limit:
+            program, own = forms.of(written)
+            if depths.get(own, depth + 1) <= depth or _nodes(program) > limit:
                 continue
-            depths[digest] = state.depth + 1
-            depth = state.depth + 1
-            made = State(
-                program, cost(program), promise(program), state, rule, tensor, depth, digest
-            )
+            depths[own] = depth
+            made = State(program, cost(program), promise(program), state, rule, tensor, depth, own)
             states.append(made)
             best = min(best, made.cost)
             heapq.heappush(queue, (made.priority, len(states), made))
     return Found(tuple(states), complete=True)
+
+
+class _Forms:
+    """Normal forms with their marks; programs of one search are told apart by their statements."""
+
+    def __init__(self) -> None:
+        self.normal: dict[tuple[Statement, ...], Program] = {}
+        self.marks: dict[tuple[Statement, ...], tuple[int, ...]] = {}
+
+    def of(self, program: Program) -> tuple[Program, tuple[int, ...]]:
+        normal = self.normal.get(program.body)
+        if normal is None:
+            normal = self.normal[program.body] = normal_form(program)
+        own = self.marks.get(normal.body)
+        if own is None:
+            own = self.marks[normal.body] = mark(normal)
+        return normal, own
 
 
 def _successors(state: State, rules: tuple[Rule, ...]) -> Iterator[tuple[str, str, Program]]:
@@ -114,11 +130,11 @@ def _successors(state: State, rules: tuple[Rule, ...]) -> Iterator[tuple[str, st
     for rule in rules:
         if rule.always:
             for tensor, program in rule.apply(state.program):
-                yield rule.name, tensor, normal_form(program)
+                yield rule.name, tensor, program
                 return
     for rule in rules:
         for tensor, program in rule.apply(state.program):
-            yield rule.name, tensor, normal_form(program)
+            yield rule.name, tensor, program
 
 
 def _nodes(program: Program) -> int:

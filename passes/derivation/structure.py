@@ -42,9 +42,7 @@ def _is_sum_for_scan(definition: Definition, program: Program) -> bool:
     """Whether a definition reduces, and a scan reads it."""
     scanned = (d for s in program.body if isinstance(s, Scan) for d in s.definitions)
     return any(isinstance(n, Reduce) for n in postorder(definition.body)) and any(
-        isinstance(n, Read) and n.tensor is definition.tensor
-        for d in scanned
-        for n in postorder(d.body)
+        definition.tensor in tensors_read(d.body) for d in scanned
     )
 
 

@@ -23,7 +23,7 @@ from tcomp.ir.tensor.nodes import (
     substitute,
 )
 from tcomp.passes.derivation.algebra import multiply
-from tcomp.passes.derivation.index.reindex import depends_on_data, fresh
+from tcomp.passes.derivation.index.reindex import depends_on_data, fresh, indices
 from tcomp.passes.derivation.rule import replaced
 from tcomp.passes.inline import zero
 from tcomp.passes.lift import postorder_outside_reductions
@@ -109,6 +109,8 @@ def _shared(
             continue
         own = set(taken)
         for sign in (1, -1):
+            if not _move_alike(node, it, output, step * sign):
+                continue
             shift = Int.of(it) * (step * sign)
             low, high = (Int.of(output) + shift).bounds()
             if low is None or high is None:
@@ -135,6 +137,15 @@ def _shared(
                 Definition(tensor, iters, moved),
                 Definition(definition.tensor, definition.iters, body),
             )
+
+
+def _move_alike(node: Expr, it: Iter, output: Iter, factor: int) -> bool:
+    """Whether nothing that is affine in both tells `output + factor * it` from its parts."""
+    for index in indices(node):
+        steps = index.coefficient(it), index.coefficient(output)
+        if None not in steps and steps[0] != factor * (steps[1] or 0):
+            return False
+    return True
 
 
 def separate_stencil(definition: Definition, taken: set[str]) -> Iterator[tuple[Definition, ...]]:

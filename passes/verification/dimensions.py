@@ -82,8 +82,8 @@ class Dimensions:
         return self._find((program, definition, it))
 
     def of_index(self, program: int, definition: int, index: Int) -> Place | None:
-        """The representative of a value made of iterators; None for a constant."""
-        first = min((a for a in index.leaves() if isinstance(a, Iter)), key=str, default=None)
+        """The representative of a value made of iterators, which have one; None for a constant."""
+        first = next((a for a in index.leaves() if isinstance(a, Iter)), None)
         return None if first is None else self.of_iter(program, definition, first)
 
     def all(self) -> dict[Place, Dimension]:
@@ -191,7 +191,7 @@ class Dimensions:
 
 def positions(node: Expr) -> list[tuple[IndexValue, Const]]:
     """Integer constants that are compared or joined with index values, each with one of those."""
-    if not isinstance(node, Apply):
+    if not isinstance(node, Apply) or node.dtype.is_float:
         return []
     values = [a for a in node.args if isinstance(a, IndexValue)]
     constants = [a for a in node.args if isinstance(a, Const) and a.dtype.is_integer]

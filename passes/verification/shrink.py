@@ -6,7 +6,8 @@ then the next one is tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tcomp.ir.integer import Atom, FloorDiv, Int, Iter, Min, Mod, Value
@@ -24,6 +25,7 @@ from tcomp.ir.tensor.nodes import (
     Tensor,
     postorder,
 )
+from tcomp.passes.lift import postorder_outside_reductions
 from tcomp.passes.verification.dimensions import Dimensions, Place, positions
 from tcomp.passes.verification.number_map import smaller_numbers
 
@@ -93,19 +95,22 @@ def shrunk(
 
 def points(program: Program) -> float:
     """Points of all loops, those of reductions included."""
-    total = 0.0
-    for definition in program.definitions():
-        total += _extent(definition.iters) * _deepest(definition.body)
-    return total
+    return sum(
+        _points(definition, lambda it: it.extent.constant) for definition in program.definitions()
+    )
+
+
+def _points(definition: Definition, extent: Callable[[Iter], float]) -> float:
+    return math.prod(map(extent, definition.iters)) * _deepest(definition.body, extent)
 
 
 def _resized(
     programs: tuple[Program, Program], shrinking: Shrinking, affordable: float
 ) -> tuple[Program, Program] | None:
-    first, second = (_Resizing(n, shrinking).program(p) for n, p in enumerate(programs))
-    if first is None or second is None or points(first) + points(second) > affordable:
+    if sum(_Resizing(n, shrinking).points(p) for n, p in enumerate(programs)) > affordable:
         return None
-    return first, second
+    first, second = (_Resizing(n, shrinking).program(p) for n, p in enumerate(programs))
+    return None if first is None or second is None else (first, second)
 
 
 class _Resizing:
@@ -117,6 +122,15 @@ class _Resizing:
         self.values = shrinking.counts()
         self.done: dict[Expr, Expr] = {}
         self.turned = False  # whether a range has become empty, or a border has come or gone
+
+    def points(self, old: Program) -> float:
+        """Points of all loops over the smaller numbers."""
+        total = 0.0
+        for number, definition in enumerate(old.definitions()):
+            self.definition_number = number
+            total += _points(definition, lambda it: self.iterator(it).extent.constant)
+        self.definition_number = -1
+        return total
 
     def program(self, old: Program) -> Program | None:
         """The program over smaller numbers; None where a range or a border would be lost."""
@@ -225,7 +239,7 @@ def _borders(tensor: Tensor, index: tuple[Int, ...]) -> list[tuple[bool, ...]]:
 
 def _signs(node: Expr) -> tuple[bool, ...]:
     """For a comparison of positions, which signs their difference takes."""
-    if not isinstance(node, Apply) or len(node.args) != 2:
+    if not isinstance(node, Apply) or len(node.args) != 2 or not node.dtype.is_bool:
         return ()
     left, right = (
         a.index
@@ -235,7 +249,7 @@ def _signs(node: Expr) -> tuple[bool, ...]:
         else None
         for a in node.args
     )
-    if left is None or right is None or not node.dtype.is_bool:
+    if left is None or right is None:
         return ()
     low, high = (left - right).bounds()
     return () if low is None or high is None else (low < 0, low <= 0 <= high, high > 0)
@@ -246,19 +260,10 @@ def _floats(program: Program) -> set[float]:
     return {float(n.value) for n in nodes if isinstance(n, Const) and n.dtype.is_float}
 
 
-def _extent(iters: Iterable[Iter]) -> float:
-    total = 1.0
-    for it in iters:
-        total *= it.extent.constant
-    return total
-
-
-def _deepest(body: Expr) -> float:
+def _deepest(body: Expr, extent: Callable[[Iter], float]) -> float:
     """Points of the largest nest of reductions in an expression."""
-    depths: dict[Expr, float] = {}
-    for node in postorder(body):
-        deepest = max((depths[c] for c in node.children()), default=1.0)
-        if isinstance(node, Reduce):
-            deepest *= _extent(node.iters)
-        depths[node] = deepest
-    return depths[body]
+    reductions = [n for n in postorder_outside_reductions(body) if isinstance(n, Reduce)]
+    return max(
+        (math.prod(map(extent, n.iters)) * _deepest(n.body, extent) for n in reductions),
+        default=1.0,
+    )

@@ -73,8 +73,20 @@ def verify_equal(first: Program, second: Program, seeds: int = 2) -> Verdict:
             if verdict.equal is not False:
                 break
         if verdict.equal:
+            if len(_equal) >= MOST_KNOWN:
+                _equal.clear()
+            _equal.add(programs)
             break
     return verdict
+
+
+MOST_KNOWN = 256
+_equal: set[tuple[Program, Program]] = set()  # as they were compared
+
+
+def known_equal(first: Program, second: Program) -> bool:
+    """Whether just these programs were compared before, and agreed."""
+    return (first, second) in _equal
 
 
 def reads_outside(program: Program) -> str:

@@ -27,6 +27,7 @@ from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Program
 from tcomp.ir.tensor.sampling import draw_inputs
 from tcomp.lang import lower, parse
+from tcomp.lang.words import BIT_FUNCTIONS, FUNCTIONS
 from tcomp.runtime.artifact import Argument, Artifact
 from tcomp.runtime.kernel import Kernel, load
 from tcomp.schedule.trace import Trace
@@ -95,7 +96,7 @@ class Session:
 
 def open_session(task: dict[str, Any]) -> Session:
     """Reads a task's program, plans it, and evaluates it by the interpreter."""
-    program = bind(lower(parse(task["program"]), None), {})
+    program = bind(lower(parse(task["program"]), functions=FUNCTIONS | BIT_FUNCTIONS), {})
     plan = schedule.completed(passes.plan(program))
     if len(plan.groups) != 1:
         raise ValueError(f"the workload is {len(plan.groups)} groups, not one")

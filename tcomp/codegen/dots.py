@@ -5,15 +5,17 @@ from __future__ import annotations
 from tcomp.codegen.conversions import bitcast
 from tcomp.codegen.ssa import FunctionBuilder, Ssa
 from tcomp.codegen.types import vector
-from tcomp.ir.dtypes import DType, i32, u32
+from tcomp.ir.dtypes import DType, bf16, f32, i32, u32
 from tcomp.ir.loop.nodes import Const, Expr, Op, rewrite
 from tcomp.ops.dots import DOTS, DotInstruction, instruction
 from tcomp.target import Target
 
 _OPERAND = {
     "pmadd": "i16",
-    "neon": "i8",
-}  # element types that LLVM wants to see
+    "bf16": "bfloat",
+    "bfdot": "bfloat",
+    "dot": "i8",
+}  # of intrinsics with these words, the first that fits: element types that LLVM wants to see
 
 
 def without_dots(expr: Expr, target: Target) -> Expr:
@@ -44,7 +46,7 @@ def emit_dot(builder: FunctionBuilder, target: Target, node: Op, args: list[Ssa]
 def _as_elements(builder: FunctionBuilder, row: DotInstruction, word: Ssa) -> Ssa:
     for part, element in _OPERAND.items():
         if part in row.intrinsic:
-            bits = {"i8": 8, "i16": 16}[element]
+            bits = {"i8": 8, "i16": 16, "bfloat": 16}[element]
             return bitcast(builder, word, vector(element, row.lanes * 32 // bits))
     return word
 
@@ -53,13 +55,18 @@ def _spelled_out(node: Op) -> Expr:
     dot = DOTS[node.op]
     sums, left, right = node.args
     for k in range(dot.group):
-        product = Op("mul", (_element(left, dot.left, k), _element(right, dot.right, k)), i32)
-        sums = Op("add", (sums, product), i32)
+        product = Op("mul", (_element(left, dot.left, k), _element(right, dot.right, k)), dot.sums)
+        sums = Op("add", (sums, product), dot.sums)
     return sums
 
 
 def _element(word: Expr, dtype: DType, k: int) -> Expr:
-    """Element k of each word, extended to i32."""
+    """Element k of each word, extended to i32 or f32."""
+    if dtype is bf16:
+        high = Const(16, i32, word.lanes)
+        upper = Const(-1 << 16, i32, word.lanes)
+        bits = Op("bit_and", (word, upper), i32) if k else Op("shift_left", (word, high), i32)
+        return Op("bitcast", (bits,), f32)
     above = 32 - dtype.bits * (k + 1)
     kind = i32 if dtype.is_signed else u32
     value = word if kind is i32 else Op("bitcast", (word,), u32)

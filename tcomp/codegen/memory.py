@@ -31,6 +31,8 @@ def emit_load(emitter: FunctionEmitter, node: Load) -> Ssa:
         raw = _contiguous(emitter, node, mask)
     elif mask is None:
         raw = _strided(emitter, node)
+    elif node.word is None and _has_cheap_masks(emitter, node.dtype, node.stride, node.lanes):
+        raw = _picked(emitter, node, mask)
     else:
         lane_offsets = Ssa(literals([node.stride * k for k in range(node.lanes)], i64), _i64s(node))
         raw = _gathered(emitter, node.buffer, node.index, lane_offsets, node.lanes, mask, node.word)
@@ -66,7 +68,7 @@ def emit_store(emitter: FunctionEmitter, stmt: Store) -> None:
         _store_scalar(emitter, stmt, value, mask)
     elif stmt.stride == 1:
         _store_contiguous(emitter, stmt, value, mask)
-    elif _spreads(emitter, stmt):
+    elif _has_cheap_masks(emitter, stmt.buffer.dtype, stmt.stride, lanes):
         _spread(emitter, stmt, value, mask)
     elif mask is None:
         _store_lanes(emitter, stmt, value)
@@ -175,6 +177,44 @@ def _interleaved(emitter: FunctionEmitter, node: Load) -> Ssa:
     return result
 
 
+def _picked(emitter: FunctionEmitter, node: Load, mask: Expr) -> Ssa:
+    """Every stride-th element out of `stride` vectors, of which nothing else is read."""
+    lanes, bits = node.lanes, emitter.value(mask)
+    type_ = memory(node.dtype, lanes)
+    name = f"llvm.masked.load.{mangled(type_)}.p0"
+    emitter.builder.declarations.intrinsic(name, type_, ["ptr", bits.type, type_])
+    result = Ssa("zeroinitializer", type_)
+    for number in range(node.stride):
+        place = node.index + number * lanes
+        pointer = emitter.pointer(node.buffer, place)
+        kept = _spread_mask(emitter, bits, node.stride, number)
+        text = (
+            f"call {type_} @{name}(ptr align {alignment(node.buffer, place)} {pointer}, "
+            f"{kept.typed}, {type_} zeroinitializer)"
+        )
+        part = emitter.builder.load(text, type_, [pointer, kept], node.buffer)
+        first = number * lanes
+        here = [first <= k * node.stride < first + lanes for k in range(lanes)]
+        picks = [lanes + k * node.stride - first if here[k] else k for k in range(lanes)]
+        result = emitter.shuffle(result, part, picks)
+    return result
+
+
+def _has_cheap_masks(emitter: FunctionEmitter, dtype: DType, stride: int, lanes: int) -> bool:
+    """Whether masked vectors are cheap, and few of them hold all elements of a strided one."""
+    short = 1 < stride <= _SHUFFLED_STRIDE and lanes >= 4
+    return short and dtype.bytes >= 4 and emitter.target.has("avx512f")
+
+
+def _spread_mask(emitter: FunctionEmitter, bits: Ssa, stride: int, number: int) -> Ssa:
+    """Of the mask of a strided vector, what falls on its whole vector of that number."""
+    lanes = int(bits.type[1:].split(" ")[0])
+    nowhere = Ssa(literal(False, boolean, lanes), bits.type)
+    places = range(number * lanes, (number + 1) * lanes)
+    picks = [lanes if place % stride else place // stride for place in places]
+    return emitter.shuffle(bits, nowhere, picks)
+
+
 def _gathered(
     emitter: FunctionEmitter,
     buffer: Buffer,
@@ -235,30 +275,22 @@ def _store_lanes(emitter: FunctionEmitter, stmt: Store, value: Ssa) -> None:
         )
 
 
-def _spreads(emitter: FunctionEmitter, stmt: Store) -> bool:
-    """Whether masked stores are cheap, and few of them hold all elements of a strided one."""
-    short = 1 < stmt.stride <= _SHUFFLED_STRIDE and stmt.value.lanes >= 4
-    return short and stmt.buffer.dtype.bytes >= 4 and emitter.target.has("avx512f")
-
-
 def _spread(emitter: FunctionEmitter, stmt: Store, value: Ssa, mask: Expr | None) -> None:
     """The elements as every stride-th of `stride` vectors, whose other lanes are masked off."""
     lanes = stmt.value.lanes
     bits = _bits(emitter, mask, lanes)
-    nowhere = Ssa(literal(False, boolean, lanes), bits.type)
+    name = f"llvm.masked.store.{mangled(value.type)}.p0"
+    emitter.builder.declarations.intrinsic(name, "void", [value.type, "ptr", bits.type])
     for number in range(stmt.stride):
-        lane = {
-            w - number * lanes: k for k, w in enumerate(range(0, lanes * stmt.stride, stmt.stride))
-        }
-        picks = [lane.get(place, -1) for place in range(lanes)]
+        place = stmt.index + number * lanes
+        lane = range(number * lanes, (number + 1) * lanes)
+        picks = [-1 if k % stmt.stride else k // stmt.stride for k in lane]
         part = emitter.shuffle(value, value, picks)
-        kept = emitter.shuffle(bits, nowhere, [p if p >= 0 else lanes for p in picks])
-        pointer = emitter.pointer(stmt.buffer, stmt.index + number * lanes)
-        align = alignment(stmt.buffer, stmt.index + number * lanes)
-        name = f"llvm.masked.store.{mangled(value.type)}.p0"
-        emitter.builder.declarations.intrinsic(name, "void", [value.type, "ptr", bits.type])
+        kept = _spread_mask(emitter, bits, stmt.stride, number)
+        pointer = emitter.pointer(stmt.buffer, place)
         emitter.builder.line(
-            f"call void @{name}({part.typed}, ptr align {align} {pointer}, {kept.typed})"
+            f"call void @{name}({part.typed}, ptr align {alignment(stmt.buffer, place)} {pointer}, "
+            f"{kept.typed})"
         )
 
 

@@ -85,7 +85,9 @@ class Int(metaclass=Interned):
 
     def atoms(self) -> frozenset[Atom]:
         """The atoms of the polynomial itself, not those inside divisions."""
-        return frozenset(a for m, _ in self.terms for a in m)
+        if "atoms" not in self._facts:
+            self._facts["atoms"] = frozenset([a for m, _ in self.terms for a in m])
+        return self._facts["atoms"]  # type: ignore[no-any-return]
 
     def leaves(self) -> frozenset[Atom]:
         """All atoms, those inside divisions, remainders and minima included (values stay whole)."""
@@ -98,6 +100,17 @@ class Int(metaclass=Interned):
                     found.add(atom)
             self._facts["leaves"] = frozenset(found)
         return self._facts["leaves"]  # type: ignore[no-any-return]
+
+    def _is_plain(self) -> bool:
+        """Whether its atoms have no parts that could be replaced."""
+        if "plain" not in self._facts:
+            self._facts["plain"] = not any(
+                bool(a.lo.terms or a.hi.terms)
+                if isinstance(a, Iter)
+                else isinstance(a, FloorDiv | Mod | Min | Value)
+                for a in self.atoms()
+            )
+        return self._facts["plain"]  # type: ignore[no-any-return]
 
     def coefficient(self, atom: object) -> int | None:
         """The constant factor of `atom`; 0 where it is absent, None where the use is not linear.
@@ -123,6 +136,8 @@ class Int(metaclass=Interned):
     def sub(self, mapping: Substitution) -> Int:
         """Replaces atoms; values inside atoms are rewritten too."""
         if not mapping or not self.terms:
+            return self
+        if self._is_plain() and mapping.keys().isdisjoint(self.atoms()):
             return self
         collected: dict[Monomial, int] = {}
         constant = self.constant

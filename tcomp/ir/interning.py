@@ -48,7 +48,8 @@ class Interned(type):
         super().__init__(name, bases, namespace)
         fields = namespace.get("__annotations__", {"": "Any"}).values()
         cls.may_be_loose = any(word in str(f) for f in fields for word in _LOOSE_WORDS)
-        cls.table = table = {}
+        table: dict[tuple[Any, ...], _Ref] = {}
+        cls.table = table
         cls.setters = cls.set_facts = None
 
         def forget(dead: _Ref) -> None:
@@ -61,15 +62,15 @@ class Interned(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         # Most calls name a node that is there already: look before making it.
         if kwargs or len(args) != len(cls.__match_args__):  # type: ignore[attr-defined]
-            node = super().__call__(*args, **kwargs)
-            args = tuple(getattr(node, name) for name in cls.__match_args__)  # type: ignore[attr-defined]
+            made = super().__call__(*args, **kwargs)
+            args = tuple(getattr(made, name) for name in cls.__match_args__)  # type: ignore[attr-defined]
         key = args
         if cls.may_be_loose and not _LOOSE.isdisjoint(map(type, args)):
             key = tuple(map(identity, args))
         found = cls.table.get(key)
         if found is not None and (known := found()) is not None:
             return known
-        node = object.__new__(cls)
+        node: Any = object.__new__(cls)  # type: ignore[arg-type]
         for setter, value in zip(cls.setters or _prepared(cls), args, strict=True):
             setter(node, value)
         if cls.set_facts is not None:

@@ -29,12 +29,19 @@ class Group:
     Every shared iterator is (the same object as) an iterator of each member. A tensor in `scratch` is
     read only inside the group, at the shared point where it was made: it needs storage only for its
     remaining axes. `constants` are tensors that members read and whose values are bound before any call.
+
+    A group with `parts` is made block by block: its members are those of the parts, in order, and the
+    parts, groups of their own, take turns at each block of the `blocked` iterators, which are iterators of
+    the last member. A tensor in `scratch` is then only read inside the group, and what one block needs of
+    it is all that must be kept.
     """
 
     members: tuple[Definition, ...]
     shared: tuple[Shared, ...] = ()
     scratch: frozenset[Tensor] = frozenset()
     constants: frozenset[Tensor] = frozenset()
+    parts: tuple[Group, ...] = ()
+    blocked: tuple[Iter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

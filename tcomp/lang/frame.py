@@ -20,7 +20,7 @@ from tcomp.ir.tensor.nodes import (
 )
 from tcomp.lang.syntax import Def, Node
 from tcomp.lang.weak import Operand
-from tcomp.lang.words import RESERVED, kind_of_word
+from tcomp.lang.words import FUNCTIONS, RESERVED, kind_of_word
 
 if TYPE_CHECKING:
     from tcomp.lang.library import Defs
@@ -67,6 +67,7 @@ class Context:
 
     defs: Defs
     taken: set[str]  # names that no made-up tensor may have
+    functions: frozenset[str] = FUNCTIONS  # scalar functions that may be called
     statements: list[Statement] = field(default_factory=list)
     constraints: dict[tuple[Int, str, Int], Constraint] = field(default_factory=dict)
     spans: dict[Expr, Span] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from tcomp.lang.frame import Context, Frame, Handle
 from tcomp.lang.library import Defs, entry_def
 from tcomp.lang.signature import Argument, Generic, declare
 from tcomp.lang.syntax import Module
+from tcomp.lang.words import FUNCTIONS
 
 
 def lower(
@@ -21,14 +22,16 @@ def lower(
     entry: str | None = None,
     generics: Mapping[str, DType] | None = None,
     params: Mapping[str, Number] | None = None,
+    functions: frozenset[str] = FUNCTIONS,
 ) -> Program:
     """The tensor program of the entry (None: the last def), with symbolic sizes and explicit types.
 
     `generics` says what `float`, `int` and `element` stand for (f32, i32 and f32 where it does not),
-    `params` fixes parameters. Raises CompileError for every mistake that does not depend on sizes.
+    `params` fixes parameters, `functions` are the scalar functions that may be called. Raises CompileError
+    for every mistake that does not depend on sizes.
     """
     definition = entry_def(module, entry)
-    frame = Frame(Context(Defs(module), set()), definition, {})
+    frame = Frame(Context(Defs(module), set(), functions), definition, {})
     given = declare(frame, params or {})
     frame.types = {**given.bind_generics({}), **(generics or {})}
     inputs = tuple(_tensor(a, frame) for a in given.inputs)

@@ -217,7 +217,7 @@ class Scalars:
         name = node.function
         if name in REDUCTION_NAMES:
             return self._reduction(node)
-        if name not in FUNCTIONS:
+        if name not in self.frame.context.functions:
             self._not_a_function(node)
         if node.items is not None:
             self.frame.fail(f"'{name}' takes no brackets", "TC020", node)

@@ -16,6 +16,9 @@ FUNCTIONS = frozenset(
     row.name for row in OPS.values() if row.public and not (row.symbol and row.name != "pow")
 )
 
+# What the compiler's own texts call besides: workloads are stored after 4-bit types have become bytes.
+BIT_FUNCTIONS = frozenset({"bit_and", "bit_or", "bit_xor", "shift_left", "shift_right"})
+
 # `element` has its meaning in the place of a type only and stays free as a name.
 RESERVED = KEYWORDS | TYPES | {"float", "int"} | frozenset(CONSTANTS) | REDUCTION_NAMES | FUNCTIONS
 

@@ -134,6 +134,7 @@ OPS: dict[str, ScalarOp] = _table(
     ScalarOp("dot_u8_i8", 3, _W, dots.dot_u8_i8, 1, public=False),
     ScalarOp("dot_i8_i8", 3, _W, dots.dot_i8_i8, 1, public=False),
     ScalarOp("dot_i16_i16", 3, _W, dots.dot_i16_i16, 1, public=False),
+    ScalarOp("dot_bf16_bf16", 3, _W, dots.dot_bf16_bf16, 1, public=False),
 )
 
 

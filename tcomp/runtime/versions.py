@@ -7,7 +7,7 @@ from functools import cache
 import tcomp
 
 # Raised whenever the same program, schedule and target may give other object code or another ABI.
-CODE_GENERATION = 9
+CODE_GENERATION = 14
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tcomp.ir.plan import Group, Plan
-from tcomp.schedule import contraction, scatter
+from tcomp.schedule import blocks, contraction, scatter
 from tcomp.schedule.choice_trace import to_trace
 from tcomp.schedule.complete import completed
 from tcomp.schedule.heuristics import choose_group
@@ -18,6 +18,8 @@ def analytical(plan: Plan, target: Target, threads: int) -> tuple[Trace, ...]:
 
 def analytical_trace(group: Group, target: Target, threads: int) -> Trace:
     """The schedule of one group, by its class."""
+    if group.parts:
+        return blocks.analytical_trace(group, target, threads, analytical_trace)
     product = contraction.match_group(group)
     if product is not None:
         return contraction.analytical_trace(product, target, threads, group.constants)

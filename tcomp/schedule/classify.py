@@ -12,10 +12,13 @@ from tcomp.schedule.access import Profile, profile
 
 
 def classify(group: Group) -> str:
-    """One of contraction, scatter, scan, rows, window, reduction, gather, transpose, elementwise.
+    """One of blocks, contraction, scatter, scan, rows, window, reduction, gather, transpose, elementwise.
 
-    `rows` is a group whose members are made together for each point of shared iterators.
+    `rows` is a group whose members are made together for each point of shared iterators, `blocks` one
+    whose parts are made together for each block of some iterators.
     """
+    if group.parts:
+        return "blocks"
     if contraction.match_group(group) is not None:
         return "contraction"
     if scatter.match_group(group) is not None:

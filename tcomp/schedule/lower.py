@@ -8,13 +8,14 @@ from dataclasses import replace
 from tcomp.ir.loop.nodes import Buffer, Function, Module, Space, Stmt
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
-from tcomp.schedule import contraction, scatter
+from tcomp.schedule import blocks, contraction, scatter
 from tcomp.schedule.choice_trace import from_trace
 from tcomp.schedule.complete import completed
 from tcomp.schedule.contraction.group import Packed
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.group import lower_group
 from tcomp.schedule.naming import Names
+from tcomp.schedule.pitch import plane_axes
 from tcomp.schedule.points import Kernel
 from tcomp.schedule.rewriting import buffers_of
 from tcomp.schedule.storage import Placement, dense
@@ -69,6 +70,10 @@ def lower_traced(
 ) -> tuple[Stmt, ...]:
     """One group's kernel body, by the schedule class of its trace; what it reads that can be `packed`
     before any call is added there."""
+    if trace.kind == blocks.KIND:
+        return blocks.lower_blocks(
+            group, trace, kernel, lambda part, own, at: lower_traced(part, own, at, target, packed)
+        )
     if trace.kind == contraction.KIND:
         return contraction.lower_contraction(group, trace, kernel, target, packed)
     if trace.kind == scatter.KIND:
@@ -96,9 +101,11 @@ def _memory(plan: Plan, names: Names) -> tuple[list[Placement], dict[t.Tensor, P
         storage[read.tensor] = replace(
             dense(read.tensor, Space.WORKSPACE), buffer=storage[made].buffer
         )
+    planes = plane_axes(d for group in plan.groups for d in group.members)
     for group in plan.groups:
         for definition in group.members:
             tensor = definition.tensor
             if tensor not in storage and tensor not in group.scratch:
-                storage[tensor] = dense(tensor, Space.WORKSPACE, names.fresh(tensor.name))
+                name = names.fresh(tensor.name)
+                storage[tensor] = dense(tensor, Space.WORKSPACE, name, planes.get(tensor))
     return arguments, storage

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Definition
-from tcomp.schedule import contraction, scatter
+from tcomp.schedule import blocks, contraction, scatter
 from tcomp.schedule.access import profile
 from tcomp.schedule.analytical import analytical_trace
 from tcomp.schedule.choice import GroupChoice, MemberChoice, ReduceChoice
@@ -45,6 +45,8 @@ class Space(Protocol):
 def space(group: Group, target: Target, threads: int) -> Space:
     """The schedules of a group of a completed plan; `first` is the analytical one."""
     first = analytical_trace(group, target, threads)
+    if first.kind == blocks.KIND:
+        return blocks.BlockSpace(group, target, threads, first, analytical_trace, space)
     if first.kind == contraction.KIND:
         return contraction.ContractionSpace(group, target, threads, first)
     if first.kind in (scatter.KIND, contraction.stepwise.KIND):

@@ -107,8 +107,8 @@ def loops_over(
         if each.count == 1:
             starts.append(each.start(Int.of(0)))
             continue
-        lo, hi = int(each.iter.lo), int(each.iter.hi)
-        if each.extent % each.width == 0:
+        lo, hi = each.iter.lo.constant, each.iter.hi.constant
+        if each.extent % each.width == 0 and each.iter.lo.is_constant:
             var = names.loop(each.iter.name, lo, hi - each.width)
             loops.append(Loop(var, lo, hi, each.width))
             starts.append(Int.of(var))

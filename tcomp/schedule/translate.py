@@ -47,27 +47,37 @@ def translate(expr: t.Expr, point: Mapping[Iter, Int], site: Site) -> Expr:
     program: conversions are explicit there.
     """
     done: dict[t.Expr, Expr] = dict(site.known)
-    for node in _needed(expr, site.known):
-        if node not in done:
+    stack = [expr]
+    while stack:
+        node = stack[-1]
+        if node in done:
+            stack.pop()
+            continue
+        needed = _needed(node, done)
+        unknown = [each for each in needed if each not in done]
+        if unknown:
+            stack.extend(reversed(unknown))
+        elif len(needed) == 1 and needed != node.children():
+            done[node] = done[needed[0]]
+        else:
             done[node] = _node(node, point, done, site)
     return done[expr]
 
 
-def _needed(expr: t.Expr, known: Mapping[t.Expr, Expr]) -> list[t.Expr]:
-    """Post-order that does not enter what is known."""
-    order: list[t.Expr] = []
-    seen: set[t.Expr] = set()
-    stack: list[tuple[t.Expr, bool]] = [(expr, False)]
-    while stack:
-        node, entered = stack.pop()
-        if entered:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            if node not in known:
-                stack.append((node, True))
-                stack.extend((child, False) for child in reversed(node.children()))
-    return order
+def _needed(node: t.Expr, done: Mapping[t.Expr, Expr]) -> tuple[t.Expr, ...]:
+    """What a node is made of, the condition of a choice first; where that is constant, what it chooses.
+
+    Of a table at a known position only that position's expression is entered.
+    """
+    if not isinstance(node, t.Apply) or node.op != "where" or t.depends_on_data(node):
+        return node.children()
+    condition, chosen, rejected = node.args
+    known = done.get(condition)
+    if known is None:
+        return (condition,)
+    if isinstance(known, Const):
+        return (chosen if known.value else rejected,)
+    return node.args
 
 
 def _node(node: t.Expr, point: Mapping[Iter, Int], done: Mapping[t.Expr, Expr], site: Site) -> Expr:

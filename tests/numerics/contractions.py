@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -98,16 +99,17 @@ EINSUMS = [
     ("abcd", "aebf", "dfce"), ("abc", "acd", "db"), ("ab", "cad", "dcb"), ("abcd", "dbea", "ec"),
     ("abcde", "efbad", "cf"), ("bqhd", "bhqk", "bkhd"), ("acbd", "abe", "ced"), ("dba", "dck", "kbca"),
     ("abcd", "ea", "bced"), ("abcd", "eb", "aecd"), ("ab", "akc", "ckb"),
+    ("abcdef", "dega", "gfbc"), ("abc", "bda", "dc"),
 ]  # fmt: skip
-EXTENTS = {"a": 3, "b": 5, "c": 4, "d": 6, "e": 2, "f": 7, "h": 3, "k": 5, "q": 4}
+EXTENTS = {"a": 3, "b": 5, "c": 4, "d": 6, "e": 2, "f": 7, "g": 5, "h": 3, "k": 5, "q": 4}
 
 
-def contraction(out: str, left: str, right: str) -> Program:
+def contraction(out: str, left: str, right: str, extents: Mapping[str, int] = EXTENTS) -> Program:
     """A product of two tensors in einsum's letters."""
-    iters = {c: iterator(c, EXTENTS[c]) for c in {*out, *left, *right}}
+    iters = {c: iterator(c, extents[c]) for c in {*out, *left, *right}}
 
     def made(name: str, letters: str) -> Tensor:
-        return tensor(name, *(EXTENTS[c] for c in letters), dtype=f32)
+        return tensor(name, *(extents[c] for c in letters), dtype=f32)
 
     a, b, c = made("A", left), made("B", right), made("C", out)
     factors = read(a, *(iters[x] for x in left)), read(b, *(iters[x] for x in right))

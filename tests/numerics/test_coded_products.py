@@ -12,12 +12,15 @@ import pytest
 
 import tcomp
 from tcomp import schedule
+from tcomp.autotune.worker import open_session
+from tcomp.autotune.workload import workload_of
 from tcomp.codegen.emit import emit
 from tcomp.codegen.host import host_target
 from tcomp.codegen.llvm import assembly
 from tcomp.codegen.named import target_named
 from tcomp.ir.loop.interpreter import interpret
 from tcomp.ir.nibbles import pack_nibbles
+from tcomp.ir.tensor.printer import print_program
 from tcomp.pipeline import Stages
 from tcomp.schedule.contraction.coded_blocking import CODED
 from tests.compiled import Compiled
@@ -171,3 +174,13 @@ def test_drawn_schedules(case: Case) -> None:
         got = np.full((case.m, case.n), np.nan, np.float32)
         assert Compiled(module)(*(np.ascontiguousarray(a) for a in stored), got) == 0
         check(got, case, arrays)
+
+
+def test_workloads_can_be_tuned() -> None:
+    """A stored workload calls functions of bits, which programs cannot; the worker reads it all the same."""
+    case = Case(3, 40, 200, 20, "i4")
+    f = tcomp.compile(case.text, accuracy="strict", threads=2)
+    f(*case.packed(case.arrays()).values())
+    (group,) = schedule.completed(f.stages().plan).groups
+    task = {"program": print_program(workload_of(group)), "seed": 0, "threads": 2}
+    assert open_session(task).measure(f.schedule[0])["seconds"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
@@ -15,8 +15,10 @@ from tcomp.ir.loop.interpreter import interpret as run_loops
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor.nodes import Const, Definition, Program
 from tcomp.schedule.contraction import KIND, match
-from tcomp.schedule.contraction.blocking import DIRECT, OUTER, PRIVATE, SHARED, Blocking
+from tcomp.schedule.contraction.blocking import DIRECT, OUTER, PRIVATE, SHARED, Blocking, choose
 from tcomp.schedule.contraction.cost import register_tile
+from tcomp.schedule.contraction.group import survey_dense, to_trace
+from tcomp.schedule.contraction.space import is_legal
 from tcomp.schedule.trace import Trace, trace
 from tcomp.target import Target
 from tests.numerics.contractions import (
@@ -208,6 +210,29 @@ def test_register_tiles_fit(rows: int, columns: int, lanes: int, registers: int)
     assert (vectors - 1) * lanes < columns
 
 
+@pytest.mark.parametrize("depth", [(11, 5), (8, 9), (19, 4)])
+@pytest.mark.parametrize("right", [PRIVATE, SHARED])
+def test_operands_are_packed_along_the_dimension_in_which_they_lie(
+    depth: tuple[int, int], right: int
+) -> None:
+    """B[d, f, c, e] is contiguous along e, which is not the last that is summed."""
+    e, f = depth
+    extents = {"a": 3, "b": 5, "c": 4, "d": 6, "e": e, "f": f}
+    source = contraction("abcd", "aebf", "dfce", extents)
+    inputs = random_inputs(source)
+    expected = contraction_reference(inputs, "abcd", "aebf", "dfce")
+    for target in (NEON, WIDE):
+        check(source, expected, inputs, target=target)
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    geometry = survey_dense(found, NEON)
+    assert geometry.right.along == 0 and not geometry.right.by_lines
+    start = replace(choose(geometry, 1), right=right, task_columns=8, tile_vectors=1, depth=4 * f)
+    for decided in (start, replace(start, depth=geometry.inner)):
+        assert is_legal(geometry, decided)
+        check(source, expected, inputs, decided=to_trace(decided))
+
+
 def test_many_terms_of_few_outputs_are_split() -> None:
     source = matmul(4, 8, 40_000)
     plan = schedule.completed(Plan(source, tuple(Group((d,)) for d in source.definitions())))
@@ -217,3 +242,14 @@ def test_many_terms_of_few_outputs_are_split() -> None:
     assert [int(it.extent) for it in partial.batch] == [
         19
     ]  # of 2048 terms each, and 1088 left over
+
+
+def test_constant_matrices_are_packed_before_any_call() -> None:
+    source = matmul(100, 96, 200, tb=True)
+    (definition,) = source.definitions()
+    found = match(definition)
+    assert found is not None
+    target = replace(WIDE, l2=1 << 18)
+    weights = frozenset({source.inputs[1]})
+    assert choose(survey_dense(found, target), 2).right == PRIVATE
+    assert choose(survey_dense(found, target, weights), 2).right == SHARED

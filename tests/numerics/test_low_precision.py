@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tcomp
 from tcomp import schedule
 from tcomp.codegen.emit import emit
 from tcomp.codegen.host import host_target
 from tcomp.codegen.llvm import assembly, compile_object
 from tcomp.codegen.named import target_named
-from tcomp.ir.dtypes import DType, bf16, i8, i16, i32, u8
+from tcomp.ir.dtypes import DType, bf16, dtype, i8, i16, i32, u8
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.interpreter import evaluate, interpret
 from tcomp.ir.loop.nodes import Const, Op
@@ -131,6 +132,8 @@ def test_a_dot_is_the_sum_of_its_products(op: str) -> None:
     """Against NumPy's own view of the words' bytes."""
     dot, rng = DOTS[op], np.random.default_rng(4)
     raw = rng.integers(0, 256, (2, 16, 4), np.uint8)
+    if dot.sums.is_float:  # small whole numbers, so that no sum is rounded
+        raw = rng.integers(-20, 20, (2, 16, 2)).astype(dot.left.numpy).view(np.uint8)
     words = raw.reshape(2, -1).view(np.int32)
     parts = [raw[n].reshape(-1).view(t.numpy) for n, t in enumerate((dot.left, dot.right))]
     sums = (parts[0].astype(np.int64) * parts[1].astype(np.int64)).reshape(16, -1).sum(axis=1)
@@ -252,3 +255,56 @@ def test_drawn_schedules(pair: tuple[DType, DType]) -> None:
         out = np.zeros((11, 21), np.int32)
         assert interpret(schedule.lower(plan, (trace,), target, 2), [a, b, out]) == 0
         np.testing.assert_array_equal(out, expected)
+
+
+@requires_guards
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (1, 300, 65), (5, 64, 66), (17, 31, 67), (33, 37, 130)]
+)
+def test_products_of_bf16(shape: tuple[int, int, int]) -> None:
+    """Whole numbers whose sums f32 holds are exact, with dot products of pairs or without, in any layout."""
+    m, n, k = shape
+    rng = np.random.default_rng(k)
+    host = host_target()
+    for ta, tb in ((False, False), (False, True), (True, False)):
+        source = matmul(m, n, k, ta, tb, bf16)
+        a, b = (
+            rng.integers(-200, 200, tuple(map(int, t.shape))).astype(bf16.numpy)
+            for t in source.inputs
+        )
+        expected = matmul_reference({"A": a, "B": b}, ta, tb)
+        for target in {host, host.without("avx512bf16", "bf16")}:
+            compiled = kernel(source, target)
+            for edge in ("start", "end"):
+                out = guarded(np.full((m, n), 99, np.float32), edge)
+                arrays = [guarded(x, edge, read_only=True) for x in (a, b)]
+                assert compiled(*arrays, out) == 0
+                np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_strict_keeps_denormals_of_bf16(bound: bool) -> None:
+    source = (
+        "def product(X: bf16[4, 64], W: bf16[64, 64]) -> Y: f32[4, 64]:\n"
+        "    Y[i, j] = sum[k](X[i, k] * W[k, j])\n"
+    )
+    x = np.full((4, 64), 2.0**-130, np.float32).astype(bf16.numpy)
+    w = np.full((64, 64), 1.0, np.float32).astype(bf16.numpy)
+    f = tcomp.compile(source, accuracy="strict", constants={"W": w} if bound else None)
+    np.testing.assert_array_equal(f(x) if bound else f(x, w), np.float32(2.0**-124))
+
+
+@pytest.mark.parametrize("kind", ["f16", "bf16", "i8"])
+@pytest.mark.parametrize("rows", [1, 7, 80])
+def test_bound_weights_of_narrow_types(kind: str, rows: int) -> None:
+    """They stay narrow in memory where few rows read them."""
+    rng = np.random.default_rng(rows)
+    source = (
+        f"def product(X: f32[{rows}, 67], W: {kind}[129, 67]) -> Y: f32[{rows}, 129]:\n"
+        "    Y[i, j] = sum[k](X[i, k] * W[j, k])\n"
+    )
+    x = rng.standard_normal((rows, 67), np.float32)
+    w = (rng.standard_normal((129, 67)) * 9).astype(dtype(kind).numpy)
+    f = tcomp.compile(source, constants={"W": w}, threads=2)
+    expected = x.astype(float) @ w.astype(float).T
+    np.testing.assert_allclose(f(x), expected, rtol=0, atol=1e-5 * np.abs(expected).max())

@@ -59,3 +59,23 @@ def test_what_is_packed_is_not_packed_again() -> None:
     read = {t.name for t in stages.once.results} & {b.name for b in kernel.buffers}
     assert not read  # the folded filters are read in their packed form only
     assert all(b.space is not Space.WORKSPACE for b in kernel.buffers)
+
+
+@pytest.mark.parametrize("depth", [64, 65, 66, 67])
+@pytest.mark.parametrize("types", ["i8 i8", "u8 i8", "i8 u8"])
+@pytest.mark.parametrize("shape", [(1, 300), (8, 129), (67, 81)])
+def test_weights_of_bytes(shape: tuple[int, int], types: str, depth: int) -> None:
+    """What an offset of the left side adds is packed with the weights; ends of ranges are most of the values."""
+    rng = np.random.default_rng(depth)
+    (m, n), names = shape, types.split()
+    kinds = [np.iinfo(np.int8 if name == "i8" else np.uint8) for name in names]
+    x, w = (
+        rng.choice([k.min, k.max, 1, k.max // 2], size).astype(k.dtype)
+        for k, size in zip(kinds, ((m, depth), (n, depth)), strict=True)
+    )
+    source = (
+        f"def product(X: {names[0]}[{m}, {depth}], W: {names[1]}[{n}, {depth}]) -> Y: i32[{m}, {n}]:\n"
+        "    Y[i, j] = sum[k](X[i, k] * W[j, k])\n"
+    )
+    f = tcomp.compile(source, constants={"W": w}, threads=2)
+    np.testing.assert_array_equal(f(x), x.astype(np.int32) @ w.astype(np.int32).T)

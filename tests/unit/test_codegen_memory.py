@@ -102,21 +102,24 @@ def test_strided_loads_stay_within_the_elements_they_want(dtype, stride, edge, l
     np.testing.assert_array_equal(got, data[first + stride * np.arange(lanes)])
 
 
-@pytest.mark.parametrize("dtype", [f32, dtypes.i16, boolean], ids=str)
-@pytest.mark.parametrize("stride", [-2, 0, 3])
-def test_masked_strided_loads_and_stores(dtype, stride):
-    lanes = 8
-    extent = abs(stride) * 6 + 1  # the last lane lies outside, and is masked off
+@pytest.mark.parametrize("dtype", [dtypes.f64, f32, dtypes.i16, boolean], ids=str)
+@pytest.mark.parametrize("stride", [-2, 0, 2, 3, 4, 5])
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+@pytest.mark.parametrize("edge", ["end", "start"])
+def test_masked_strided_loads_and_stores(dtype, stride, lanes, edge):
+    last = lanes - 2  # one more lane lies outside, and is masked off
+    extent = abs(stride) * last + 1
     x, y = argument("x", dtype, extent), argument("y", dtype, lanes)
-    z = argument("z", dtype, 2 * 6 + 1)
-    first = Int.of(max(0, -stride * 6))
+    z = argument("z", dtype, 2 * last + 1)
+    first = Int.of(max(0, -stride * last))
     mask = lanes_where(lanes, 2)
     body = [
         Store(y, Int.of(0), Load(x, first, lanes, stride, mask)),
         Store(z, Int.of(0), Load(y, Int.of(0), lanes), 2, mask),
     ]
     data = sample(dtype, extent)
-    run((x, y, z), body, [data, np.zeros(lanes, data.dtype), np.zeros(13, data.dtype)])
+    zeros = [np.zeros(count, data.dtype) for count in (lanes, 2 * last + 1)]
+    run((x, y, z), body, [data, *zeros], edge)
 
 
 @pytest.mark.parametrize("dtype", [dtypes.f64, f32, i32, dtypes.f16, boolean], ids=str)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import gcd
 
-from tcomp.ir.integer import FloorDiv, Int, Iter, Mod, Value
+from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import (
     Apply,
     Definition,
@@ -20,6 +20,9 @@ from tcomp.ir.tensor.nodes import (
     Tensor,
     postorder,
     substitute,
+)
+from tcomp.ir.tensor.nodes import (
+    depends_on_data as depends_on_data,
 )
 from tcomp.passes.derivation.rule import (
     Application,
@@ -88,16 +91,6 @@ def reindexed(
     )
     back = Definition(definition.tensor, definition.iters, Read(tensor, backward, otherwise))
     return Definition(tensor, iters, body), back
-
-
-def depends_on_data(expr: Expr) -> bool:
-    """Whether an unguarded read has an index that data decide: it may raise, so it must stay as it is."""
-    return any(
-        isinstance(node, Read)
-        and node.otherwise is None
-        and any(isinstance(a, Value) for index in node.index for a in index.leaves())
-        for node in postorder(expr)
-    )
 
 
 def fresh(name: str, lo: int | Int, hi: int | Int, taken: set[str]) -> Iter:

@@ -24,7 +24,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "sum[q in 0:ceil(n/m)](f(m*q + s) * g(m*q + s)) with s = (-e / a) % m",
         "a and m have no common divisor (else d = gcd divides what is left); terms beyond n are guarded",
         "linear congruences: Knuth, The Art of Computer Programming 2, 4.3.2",
-        everywhere(residues.solve_congruence),
+        everywhere(residues.solve_congruence, "sum"),
         reassociates=False,
         always=True,
     ),
@@ -98,7 +98,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "sum[q in 0:n, p in 0:m](f(m*q + p))",
         "r is a tap of a window",
         _OLLIE + ", variable substitution",
-        everywhere(splitting.split_summed),
+        everywhere(splitting.split_summed, "sum"),
     ),
     Rule(
         "sum boundary tightening",
@@ -106,7 +106,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "sum[r in p:n - p](A[r - p] * g)",
         "outside the new range a factor of every term is a guard's 0",
         _OLLIE + ", boundary tightening",
-        everywhere(bounds.tighten_sum),
+        everywhere(bounds.tighten_sum, "sum"),
         reassociates=False,
     ),
     Rule(
@@ -115,7 +115,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "sum[r in 0:m](f(r) * g(r)) with g guarded: 0 from n on",
         "m > n; the new terms are f * 0, so inputs are finite",
         _OLLIE + ", boundary relaxing",
-        everywhere(splitting.relax),
+        everywhere(splitting.relax, "sum"),
     ),
     Rule(
         "sum reversal",
@@ -123,7 +123,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "sum[r in 0:n](f(r))",
         "every position that moves with r goes backwards",
         _OLLIE + ", variable substitution",
-        everywhere(splitting.reverse),
+        everywhere(splitting.reverse, "sum"),
     ),
     Rule(
         "expression splitting",

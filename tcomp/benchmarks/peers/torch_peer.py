@@ -48,7 +48,7 @@ def modes(operation: Operation, inputs: Inputs, threads: int) -> list[Mode]:
             found |= _packed_convolution(operation, last, "channels last, packed")
         found |= _packed_convolution(operation, given, "packed")
     elif _is_linear(operation):
-        found["packed"] = _packed_linear(operation, given)
+        found |= _packed_linear(operation, given)
     return [Mode(name, _inferring(call), as_arrays) for name, call in found.items()]
 
 
@@ -87,18 +87,22 @@ def _is_linear(operation: Operation) -> bool:
     )
 
 
-def _packed_linear(op: Any, given: Tensors) -> Callable[[], Any]:
-    """What torch.compile's freezing makes of a linear layer: weights in oneDNN's order, epilogue fused."""
+def _packed_linear(op: Any, given: Tensors) -> dict[str, Callable[[], Any]]:
+    """What torch.compile's freezing makes of a linear layer: weights in oneDNN's order, epilogue fused; none
+    for types that oneDNN does not have on this processor."""
     import torch
 
     weights = given["B"] if op.subscripts == "mk,nk->mn" else given["B"].t().contiguous()
-    packed = torch.ops.mkldnn._reorder_linear_weight(weights, op.shape("m")[0])
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weights, op.shape("m")[0])
+    except RuntimeError:
+        return {}
     run = torch.ops.mkldnn._linear_pointwise
     a, bias, residual = given["A"], given.get("b"), given.get("R")
     if residual is not None:
-        return lambda: run.binary(a, residual, packed, bias, "add")
+        return {"packed": lambda: run.binary(a, residual, packed, bias, "add")}
     attribute = op.epilogue.activation or "none"
-    return lambda: run(a, packed, bias, attribute, [], "none")
+    return {"packed": lambda: run(a, packed, bias, attribute, [], "none")}
 
 
 def _packed_convolution(op: Convolution, given: Tensors, name: str) -> dict[str, Callable[[], Any]]:

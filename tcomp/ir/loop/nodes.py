@@ -28,8 +28,8 @@ class Space(Enum):
     PRIVATE = "private"  # one for each thread that runs the enclosing parallel loop
 
 
-@dataclass(frozen=True, slots=True)
-class Buffer:
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Buffer(metaclass=Interned):
     """A flat, dense array of `extent` elements of storage type `dtype` (never a 4-bit type: those are
     bytes by now). Workspace and private buffers are 64-byte aligned; arguments only to their element."""
 
@@ -37,6 +37,8 @@ class Buffer:
     dtype: DType
     extent: int
     space: Space
+
+    __reduce__ = reduce_interned
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -432,9 +434,9 @@ def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
     """Applies `rule` bottom-up; None keeps a node."""
     done: dict[Expr, Expr] = {}
     for node in postorder(expr):
-        fresh = tuple(done[c] for c in node.children())
-        same = all(a is b for a, b in zip(node.children(), fresh, strict=True))
-        rebuilt = node if same else node.rebuild(fresh)
+        children = node.children()
+        fresh = tuple([done[c] for c in children])
+        rebuilt = node if fresh == children else node.rebuild(fresh)
         done[node] = rule(rebuilt) or rebuilt
     return done[expr]
 

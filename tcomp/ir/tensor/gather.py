@@ -23,7 +23,7 @@ def gather(array: Array, positions: list[Array], rank: int) -> Array:
         step = int(p.flat[1]) - first if p.size > 1 else 1
         if step <= 0 or int(p.flat[-1]) != first + step * (p.size - 1):
             return array[tuple(positions)]
-        if moving and len(np.unique(np.diff(p.reshape(-1)))) > 1:
+        if moving and not np.all(np.diff(p.reshape(-1)) == step):
             return array[tuple(positions)]
         slices.append(slice(first, first + step * (p.size - 1) + 1, step))
         follows.append(moving[0] if moving else -1)

@@ -32,6 +32,8 @@ from tcomp.ir.tensor.nodes import (
     Reduce,
     Scan,
     Tensor,
+    count,
+    postorder,
 )
 from tcomp.ir.tensor.reduce_arrays import combine, reduce_block
 from tcomp.ops import OPS, REDUCTIONS
@@ -138,6 +140,13 @@ class Interpreter:
     def blocks(self, parts: tuple[Expr, ...], ranges: Ranges, outer: Ranges) -> Iterator[Ranges]:
         """Divides `ranges`, leading iterators first, until the arrays behind `parts` are small."""
         if any(a >= b for a, b in ranges.values()):
+            return
+        whole = {**outer, **ranges}
+        if (
+            _most(parts, whole) <= _BLOCK_ELEMENTS
+            or self.footprint(parts, whole) <= _BLOCK_ELEMENTS
+        ):
+            yield dict(ranges)
             return
         chunks: list[list[tuple[int, int]]] = []
         current = dict(ranges)
@@ -296,6 +305,14 @@ class Interpreter:
 
     def combine(self, node: Reduce, earlier: Array, later: Array) -> Array:
         return combine(node.op, earlier, later)
+
+
+def _most(parts: tuple[Expr, ...], ranges: Ranges) -> int:
+    """More than the elements of all intermediate arrays, found quickly."""
+    points = math.prod(b - a for a, b in ranges.values())
+    for node in (n for part in parts for n in postorder(part) if isinstance(n, Reduce)):
+        points *= math.prod(max(1, int(it.hi) - int(it.lo)) for it in node.iters)
+    return points * sum(map(count, parts))
 
 
 def _along(axis: int, rank: int, low: int, high: int) -> Array:

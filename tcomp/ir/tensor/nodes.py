@@ -276,19 +276,36 @@ def tensors_read(expr: Expr) -> frozenset[Tensor]:
     return read
 
 
+def depends_on_data(expr: Expr) -> bool:
+    """Whether an unguarded read has an index that data decide: it may raise, so it must stay as it is."""
+    depends: bool = fact(expr, "depends", _reads_by_data)
+    return depends
+
+
+def _reads_by_data(node: Expr) -> bool:
+    if isinstance(node, Read) and node.otherwise is None:
+        found = any(isinstance(a, Value) for i in node.index for a in i.leaves())
+        if found:
+            return True
+    return any(map(depends_on_data, node.children()))
+
+
 def _postorder(expr: Expr) -> list[Expr]:
-    order: list[Expr] = []
-    seen: set[Expr] = set()
+    order: dict[Expr, None] = {}
     stack: list[tuple[Expr, bool]] = [(expr, False)]
     while stack:
         node, done = stack.pop()
-        if done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
+        if node in order:
+            continue
+        below = node._facts.get("below")  # type: ignore[attr-defined]
+        if below is not None:
+            order.update(dict.fromkeys(below))
+        if done or below is not None or not node.children():
+            order[node] = None
+        else:
             stack.append((node, True))
-            stack.extend((child, False) for child in reversed(node.children()) if child not in seen)
-    return order
+            stack.extend([(child, False) for child in reversed(node.children())])
+    return list(order)
 
 
 def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
@@ -386,9 +403,16 @@ def fact(node: Any, name: str, compute: Callable[[Any], Any]) -> Any:
     """What `compute` says of a node, kept in it; it may rely on the same fact of all nodes below."""
     facts = node._facts
     if name not in facts:
-        for below in postorder(node):
-            if name not in below._facts:  # type: ignore[attr-defined]
-                below._facts[name] = compute(below)  # type: ignore[attr-defined]
+        stack = [node]
+        while stack:
+            each = stack[-1]
+            unknown = [c for c in each.children() if name not in c._facts]
+            if unknown:
+                stack += unknown
+            else:
+                stack.pop()
+                if name not in each._facts:
+                    each._facts[name] = compute(each)
     return facts[name]
 
 

@@ -28,6 +28,20 @@ def vector_iter(output: Sequence[Iter], factors: Sequence[Expr]) -> Iter | None:
     return several[0] if several else None
 
 
+def near_last(iters: Sequence[Iter], factor: Expr, inner: Sequence[Iter]) -> tuple[Iter, ...]:
+    """Iterators of a factor, that one last along which it is contiguous, unless it is so along an inner one.
+
+    A[d, e, k, a] with iterators a, d, e and inner k: a tile over d, e, a takes whole lines of memory
+    """
+    order = list(iters)
+    if not any(_runs_along(factor, it) for it in inner):
+        for it in iters:
+            if _runs_along(factor, it):
+                order.remove(it)
+                order.append(it)
+    return tuple(order)
+
+
 def _runs_along(factor: Expr, it: Iter) -> bool:
     """Whether some read of a factor is contiguous along an iterator."""
     return any(

@@ -30,7 +30,8 @@ def table_iters(definition: Definition) -> tuple[Iter, ...]:
         it
         for it, positions in named.items()
         if positions
-        and it.extent.is_constant
+        and it.lo.is_constant
+        and it.hi.is_constant
         and 1 < it.extent.constant <= MOST_POSITIONS
         and len(positions & set(range(it.lo.constant, it.hi.constant))) >= it.extent.constant - 1
     )

@@ -22,6 +22,7 @@ DIRECT, PRIVATE, SHARED = 0, 1, 2  # an operand as it lies, packed by each task,
 
 _PARALLEL_COST = 50_000.0  # vector multiplications below which threads cost more than they give
 _SHARED_BYTES = 32 << 20  # of packed right that is kept for a whole call
+_BOUND_BYTES = 256 << 20  # of one that is kept for all calls
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE_ROWS, _DOT_TILE_COLUMNS = 4, 8  # of a tile of dot products: many columns are many streams
 _LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
@@ -69,22 +70,19 @@ def choose(g: Geometry, threads: int) -> Blocking:
     """The analytical choice."""
     if prefers_dots(g):
         return _choose_dots(g, threads)
-    registers = g.scope.target.vector_registers - g.spare_registers
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())  # shorter for few columns
-    rows, vectors = cost.register_tile(
-        g.rows.extent, g.columns.extent, lanes, registers, g.row_unit
-    )
-    if _glances(g):
-        vectors = min(vectors, _DIRECT_VECTORS)
-        rows = (registers - vectors - 1) // vectors
+    rows, vectors = _register_tile(g, lanes, SHARED)
     panels = g.row_panels(rows)
     step = cost.block_step(panels, 0, panels.count, ceil(g.columns.extent / lanes), vectors)
     threads = threads if pays_threads(g, step) else 1
     right = _right(g, threads)
+    if g.spare_registers(right) != g.spare_registers(SHARED):
+        rows, vectors = _register_tile(g, lanes, right)
+        panels = g.row_panels(rows)
     left = _left(g, panels.tallest)
     unroll = 4 if g.inner >= 4 else 1
     width = vectors * lanes
-    depth = _depth(g, width, left, right, unroll)
+    depth = _depth(g, width, left, right, unroll, panels.count == 1)
     if depth == 8 and depth < g.inner and right == DIRECT:
         vectors, unroll = min(vectors, 2), 8
     task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
@@ -100,9 +98,19 @@ def choose(g: Geometry, threads: int) -> Blocking:
         left,
         right,
         int(threads > 1),
-        _prefetch(g, rows, vectors, right),
+        0 if right == SHARED and panels.count == 1 else _prefetch(g, rows, vectors, right),
         int(_epilogue_cost(g) > _LONG_EPILOGUE),
     )
+
+
+def _register_tile(g: Geometry, lanes: int, right: int) -> tuple[int, int]:
+    registers = g.scope.target.vector_registers - g.spare_registers(right)
+    rows, columns = g.rows.extent, g.columns.extent
+    rows, vectors = cost.register_tile(rows, columns, lanes, registers, g.row_unit)
+    if not _glances(g):
+        return rows, vectors
+    vectors = min(vectors, _DIRECT_VECTORS)
+    return (registers - vectors - 1) // vectors, vectors
 
 
 def _epilogue_cost(g: Geometry) -> float:
@@ -125,7 +133,7 @@ def _is_far(g: Geometry) -> bool:
 
 def _prefetch(g: Geometry, rows: int, vectors: int, right: int) -> int:
     """Whether right comes from beyond L2, then into it in time."""
-    streams = right == DIRECT and g.rows.extent <= _STREAMED_ROWS
+    streams = right != PRIVATE and g.rows.extent <= _STREAMED_ROWS
     if not can_prefetch(g, right) or not _is_far(g) or streams or _glances(g):
         return 0  # 16x4096x1024: 0.34 ms, 16 rows ahead 0.42
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
@@ -149,27 +157,39 @@ def _left(g: Geometry, tile_rows: int) -> int:
 
 def _right(g: Geometry, threads: int) -> int:
     """Right as it lies for few rows, a small matrix, or one that is a panel already; packed otherwise."""
-    affine = g.right.is_affine_along(g.columns)
+    if packs_once(g):
+        return SHARED  # one stream (1x768x3072: 77 us as it lies, packed 50)
+    affine, lines = g.right.is_affine_along(g.columns), g.right.by_lines
     size = g.inner * g.columns.extent * g.dtype.bytes
     panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
-    good = g.rows.extent <= _STREAMED_ROWS or panel or size <= g.scope.target.l2 // 4
+    near = size <= g.scope.target.l2 // 4
+    whole = size * g.spread.extent
+    good = near or panel or g.rows.extent <= _STREAMED_ROWS
     if (good and affine and g.right.is_plain() and g.right.step_own() == 1) or _glances(g):
         return DIRECT
     left = g.rows.extent * g.inner * g.dtype.bytes
-    if _is_short(g) or (affine and left <= g.scope.target.l2 // 2):
+    if _is_short(g) or (not lines and left <= g.scope.target.l2 // 2):
         return PRIVATE  # left stays, so that no part of right comes back (128x768x768 653 us, shared 760)
-    if not affine or g.batch.extent >= 2 * threads or size * g.spread.extent > _SHARED_BYTES:
+    if lines or g.batch.extent >= 2 * threads or whole > _SHARED_BYTES:
         return PRIVATE
     return SHARED
 
 
-def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
+def packs_once(g: Geometry) -> bool:
+    """Whether right is packed before any call, and read in one stream from then on."""
+    size = g.inner * g.columns.extent * g.spread.extent * g.dtype.bytes
+    return g.has_constant_right() and not g.right.by_lines and size <= _BOUND_BYTES
+
+
+def _depth(g: Geometry, width: int, left: int, right: int, unroll: int, single: bool) -> int:
     """Inner positions at a time: the sliver of right fills a quarter of L2. Blocks are even.
 
     Blocks that fit L1 are slower (Zen 4, 1024 cubed, one thread: depth 176 94 GFLOP/s, 512 103, 1024 107):
     L2 feeds the tiles well enough, and partial sums cost more. They wait in the output; one of another
     type cannot hold them, and takes inner whole.
     """
+    if right == SHARED and single:
+        return g.inner  # nothing of right is read twice
     l2 = g.scope.target.l2 // g.dtype.bytes
     room = l2 // 4 // width
     if right == PRIVATE:
@@ -180,7 +200,8 @@ def _depth(g: Geometry, width: int, left: int, right: int, unroll: int) -> int:
         room = l2 // 8 // width  # 64x64x16384: 0.69 ms, packed 1.30
         if g.rows.extent <= _STREAMED_ROWS and g.columns.extent > 4 * width:
             room = 8  # rows of right are streams, few at a time (1x4096x4096: 9.0 ms, by 8 rows 2.6 ms)
-    if not g.holds_sums() or g.inner <= room:
+    streams = right == SHARED and g.rows.extent <= _STREAMED_ROWS
+    if not g.holds_sums() or g.inner <= room or streams:
         return g.inner
     unit = inner_unit(g, left, right, unroll)
     blocks = ceil(g.inner / max(room, unit))
@@ -193,6 +214,7 @@ def _glances(g: Geometry) -> bool:
     return (
         _STREAMED_ROWS < g.rows.extent <= _DIRECT_ROWS
         and _is_far(g)
+        and not g.has_constant_right()
         and g.right.is_affine_along(g.columns)
         and g.right.is_plain()
         and g.right.step_own() == 1
@@ -213,7 +235,8 @@ def inner_unit(g: Geometry, left: int, right: int, unroll: int) -> int:
     unit = lcm(unroll, prod(d.extent for d in loops[1:]))
     for mode, side, _ in sides:
         if mode == PRIVATE:
-            unit = lcm(unit, side.unit() if len(side.inner) > 1 else g.lanes)
+            vectors = g.lanes if side.along == 0 else 1
+            unit = lcm(unit, side.unit() * vectors)
     return unit
 
 
@@ -224,6 +247,7 @@ def prefers_dots(g: Geometry) -> bool:
     """Whether vectors better run along inner: rows are too few to pack right for them."""
     return (
         can_dot(g)
+        and not packs_once(g)
         and g.rows.extent <= _DOT_ROWS
         and not g.right.runs_along_own()
         and g.right.step_inner() == 1
@@ -290,6 +314,8 @@ def _task(
                 each += cost.pack_right(g, columns, lanes)
             else:
                 each += cost.read_right(g, columns, lanes)
+            if right == SHARED:  # nobody asked for a task's first panel
+                each += cost.read_right(g, vectors * lanes, lanes)
             shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
             best = min(best, (shares * each, count, columns))
     return best[1], best[2]
@@ -316,7 +342,7 @@ def _column_choices(g: Geometry, width: int, depth: int, right: int, threads: in
         return
     if right == PRIVATE:
         most = max(width, int(0.9 * g.scope.target.l2) // g.dtype.bytes // depth)
-        if not g.right.is_affine_along(g.columns):
+        if g.right.by_lines:
             run = g.right.run_unit()
             runs = columns // run
             divisors = [d for d in range(1, runs + 1) if runs % d == 0]

@@ -80,14 +80,17 @@ class CodedRight:
         block = Block.of(part.inner, 0, part.rows)
         lanes = g.scope.target.lanes(part.dtype.bits)
         packer = Packer(value, self.buffers[part.marker], block, lanes, names)
-        pack = packer.panels if part.runs_along(g.columns) else packer.transposed_panels
+        parallel, last = bool(self.b.parallel), len(part.inner) - 1
         statements: list[Stmt] = []
         for p in column_panels(
             Int.of(0), Int.of(columns), columns + -columns % self.width, columns, self.width, names
         ):
             base = self._base(part, Int.of(spread), Int.of(p.counter))
             panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
-            statements += pack(g.columns, panel, bool(self.b.parallel))
+            if part.runs_along(g.columns):
+                statements += packer.panels(g.columns, panel, parallel)
+            else:
+                statements += packer.transposed_panels(g.columns, panel, last, parallel)
         return [For(spread, Int.of(0), Int.of(g.spread.extent), tuple(statements))]
 
     def _base(self, part: Panelled, spread: Int, panel: Int) -> Int:

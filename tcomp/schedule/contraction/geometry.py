@@ -23,6 +23,8 @@ from tcomp.schedule.contraction.match import Contraction
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.storage import Placement
 
+_LONG = 8  # positions in a dimension that vectors fill well enough
+
 
 @dataclass(frozen=True, slots=True)
 class Operand:
@@ -53,17 +55,31 @@ class Operand:
         """The longest stride of its loads along the last inner dimension."""
         return max(strides(self.value, self.inner[-1].at) or {0})
 
+    @property
+    def along(self) -> int:
+        """The number of the inner dimension along which vectors run best: the last, or a long one before it
+        that is contiguous where the last is not."""
+        last = len(self.inner) - 1
+        fitness = [_unfitness(strides(self.value, d.at)) for d in self.inner]
+        better = [k for k, d in enumerate(self.inner) if not fitness[k] and d.extent >= _LONG]
+        return better[-1] if fitness[last] and better else last
+
+    @property
+    def by_lines(self) -> bool:
+        """Whether it is packed by runs of its own dimension: where that is not affine as a whole (pixels of a
+        padded image), and inner dimensions are not read better."""
+        run = _unfitness(strides(self.by_run, self.runs[-1].at))
+        inner = _unfitness(strides(self.value, self.inner[self.along].at))
+        return not self.is_affine_along(self.own) and run <= inner
+
     def runs_along_own(self) -> bool:
-        """Whether vectors run better along the side's own dimension than along the last inner one."""
+        """Whether vectors run better along the side's own dimension than along an inner one."""
         own = _unfitness(strides(self.value, self.own.at))
-        return own <= _unfitness(strides(self.value, self.inner[-1].at))
+        return own <= _unfitness(strides(self.value, self.inner[self.along].at))
 
     def unit(self) -> int:
         """Positions of inner in one step of the first inner dimension."""
-        unit = 1
-        for dimension in self.inner[1:]:
-            unit *= dimension.extent
-        return unit
+        return prod(d.extent for d in self.inner[1:])
 
     def run_unit(self) -> int:
         """Positions in one step of the first run: tasks are whole multiples of it, because packers loop
@@ -99,9 +115,9 @@ class Geometry:
         """The type of the products and their sum."""
         return self.contraction.total.dtype
 
-    @property
-    def spare_registers(self) -> int:
-        """Vector registers that a tile needs beside its sums, a row of right and one of left."""
+    def spare_registers(self, right: int) -> int:
+        """Vector registers that a tile needs beside its sums, a row of right and one of left, where right
+        reaches it that way."""
         return 0
 
     @property
@@ -140,6 +156,11 @@ class Geometry:
     def factor(self, expr: t.Expr, own: Dimension, inner: Sequence[Dimension]) -> Expr:
         """One side's value over the counters of its own dimension and of `inner`."""
         return self.scope.template(expr, [*self.around(), own, *inner])
+
+    def has_constant_right(self) -> bool:
+        """Whether right is known before any call, and packed for all of them."""
+        reads = {n.tensor for n in t.postorder(self.contraction.right) if isinstance(n, t.Read)}
+        return bool(reads) and reads <= self.scope.constants and self.batch.extent == 1
 
     def holds_sums(self) -> bool:
         """Whether the output has the type of the sums, and can keep partial ones."""

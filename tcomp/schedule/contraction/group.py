@@ -111,8 +111,11 @@ def choose_in_words(
 
 
 def numbers_of_words(contraction: Contraction, target: Target) -> list[int]:
-    """The numbers of the forms of words that a contraction can have, the best first; 0 is none."""
-    return [*word_forms(contraction, target), 0]
+    """The numbers of the forms of words that a contraction can have, the best first; 0 is none. Those that
+    are known to be slower stand behind it."""
+    forms = word_forms(contraction, target)
+    fast = [n for n in forms if (form := FORMS[n]) is not None and form.is_fast(target)]
+    return [*fast, 0, *(n for n in forms if n not in fast)]
 
 
 def _gains(frame: Frame) -> bool:
@@ -200,7 +203,8 @@ def lower_contraction(
         return (*once, *each)
     makers: dict[Buffer | None, list[Stmt]] = {}
     for stmt in once:
-        makers.setdefault(_made_from(stmt, known), []).append(stmt)
+        buffer = _made_from(stmt, {*known, *(b for b in makers if b is not None)})
+        makers.setdefault(buffer, []).append(stmt)
     kept = makers.pop(None, [])
     outside = {b: replace(b, space=Space.ARGUMENT) for b in makers if b is not None}
     packed += [Packed(outside[b], moved(makers[b], outside)) for b in outside]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from tcomp.ir.dtypes import COMPUTE
 from tcomp.ir.integer import Iter, Value
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, postorder
-from tcomp.ir.tensor.orientation import vector_iter
+from tcomp.ir.tensor.orientation import near_last, vector_iter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Contraction:
 
     `left` holds the factors over batch, rows and inner, `right` those over batch, columns and inner; their
     product is the body of `total`. The definition's body is the epilogue: `total` occurs in it, and no
-    other reduction does. Every class is in loop order, outermost first; `rows` and `batch` may be empty.
+    other reduction does. Every class is in loop order, outermost first, which for rows need not be the
+    output's; `rows` and `batch` may be empty.
     """
 
     definition: Definition
@@ -94,7 +95,7 @@ def match(definition: Definition, fixed: frozenset[Iter] = frozenset()) -> Contr
         _product(left),
         _product(right),
         batch=tuple(it for it in output if it in both),
-        rows=tuple(it for it in output if it in in_left - both),
+        rows=near_last([it for it in output if it in in_left - both], _product(left), total.iters),
         columns=tuple(it for it in output if it in in_right - both),
         inner=total.iters,
     )

@@ -17,6 +17,11 @@ def narrowed(factor: Expr, dtype: DType) -> Expr | None:
     >>> narrowed(Const(100, i32), i8), narrowed(Const(200, i32), i8)
     (Const(value=100, dtype=i8), None)
     """
+    if dtype.is_float:
+        match factor:
+            case Apply("cast", (inner,), _) if inner.dtype is dtype:
+                return inner
+        return None
     if factor.dtype is not i32:
         return None
     low, high = value_range(factor)

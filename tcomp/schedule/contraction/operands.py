@@ -7,16 +7,18 @@ from math import ceil
 from typing import Protocol
 
 from tcomp.ir.integer import Int
-from tcomp.ir.loop.nodes import Buffer, Expr, For, Load, Prefetch, Space, Stmt
+from tcomp.ir.loop.nodes import Buffer, Expr, For, Load, Op, Prefetch, Space, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.dimensions import Dimension, flat
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.pack import Block, Packer, Panel
 from tcomp.schedule.contraction.tasks import Place, RowPanels, Task, Tile, column_panels
 from tcomp.schedule.contraction.tile import Position, TileShape
+from tcomp.schedule.storage import line_pitch
 from tcomp.schedule.vectorize import vectorize
 
 _LINE = 64  # bytes of a cache line
+_FEW_ROWS = 64  # up to which it is dearer to read wide elements of right than to widen narrow ones
 
 
 class Left(Protocol):
@@ -77,19 +79,22 @@ def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
         panels = ceil(g.columns.extent / width)
         extent = g.spread.extent * panels * g.inner * width
         name = g.scope.names.fresh("right")
-        buffer = Buffer(name, g.right.value.dtype, extent, Space.WORKSPACE)
-        return SharedRight(g, b, inner, buffer, width)
-    if g.right.is_affine_along(g.columns):
+        value = _narrow(g.right.value) if g.rows.extent <= _FEW_ROWS else g.right.value
+        buffer = Buffer(name, value.dtype, extent, Space.WORKSPACE)
+        return SharedRight(g, b, inner, value, buffer, width)
+    if not g.right.by_lines:
         extent = ceil(b.task_columns / width) * width * b.depth
         return PanelRight(g, b, inner, _private(g, "right", extent), width)
     pitch = line_pitch(b.task_columns + b.lanes, g.right.value.dtype.bytes)
     return LineRight(g, b, inner, _private(g, "right", b.depth * pitch), pitch, width)
 
 
-def line_pitch(extent: int, size: int) -> int:
-    """Elements between rows: whole cache lines, an odd number so that rows fall into different sets."""
-    lines = ceil(extent * size / _LINE)
-    return (lines | 1) * _LINE // size
+def _narrow(value: Expr) -> Expr:
+    """The value before it is widened to the type of the products."""
+    match value:
+        case Op("cast", (inner,), dtype) if inner.dtype.bits < dtype.bits:
+            return inner
+    return value
 
 
 def _private(g: Geometry, stem: str, extent: int) -> Buffer:
@@ -234,7 +239,8 @@ class PanelRight:
         ):  # fmt: skip
             base = (p.first - first) // self.width * size
             panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
-            statements += pack_panels(self.g, self.b, self.buffer, block, task.place, panel)
+            value = self.g.right.value
+            statements += pack_panels(self.g, self.b, value, self.buffer, block, task.place, panel)
         return statements
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
@@ -249,11 +255,13 @@ class PanelRight:
 
 @dataclass(frozen=True, slots=True)
 class SharedRight:
-    """All columns in panels, over all of inner, packed once by all threads together."""
+    """All columns in panels, over all of inner, packed once by all threads together: as `value`, which tiles
+    widen where it is of a narrower type than the products."""
 
     g: Geometry
     b: Blocking
     inner: list[Dimension]
+    value: Expr
     buffer: Buffer
     width: int
 
@@ -270,7 +278,7 @@ class SharedRight:
             base = self._base(Int.of(spread), Int.of(p.counter))
             panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
             statements += pack_panels(
-                g, self.b, self.buffer, block, at, panel, bool(self.b.parallel)
+                g, self.b, self.value, self.buffer, block, at, panel, bool(self.b.parallel)
             )
         return [For(spread, Int.of(0), Int.of(g.spread.extent), tuple(statements))]
 
@@ -281,13 +289,15 @@ class SharedRight:
         panel = tile.column // self.width
         base = self._base(tile.task.place[self.g.spread.at], panel)
         address = base + flat(self.inner).sub(inner) * self.width + vector * self.b.lanes
-        return Load(self.buffer, address, self.b.lanes)
+        found = Load(self.buffer, address, self.b.lanes)
+        whole = self.g.right.value.dtype
+        return found if found.dtype is whole else Op("cast", (found,), whole)
 
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
         """Lines of the next panel, into L2: the tiles of all row panels ask for a share each."""
         if not self.b.prefetch:
             return []
-        line = _LINE // self.g.dtype.bytes
+        line = _LINE // self.buffer.dtype.bytes
         lines = ceil(unroll * self.width / line / self.b.task_panels)
         panel = tile.column // self.width + 1
         depth = flat(self.inner).sub(inner) - tile.start
@@ -335,6 +345,7 @@ class LineRight:
 def pack_panels(
     g: Geometry,
     b: Blocking,
+    value: Expr,
     buffer: Buffer,
     block: Block,
     place: Place,
@@ -342,7 +353,5 @@ def pack_panels(
     parallel: bool = False,
 ) -> list[Stmt]:
     """Panels of right, by vectors along columns or along inner, whichever is contiguous."""
-    value = g.right.value.sub(place)
-    packer = Packer(value, buffer, block, b.lanes, g.scope.names)
-    pack = packer.panels if g.right.runs_along_own() else packer.transposed_panels
-    return pack(g.columns, panel, parallel)
+    packer = Packer(value.sub(place), buffer, block, b.lanes, g.scope.names)
+    return packer.panels_of(g.right, g.columns, panel, parallel)

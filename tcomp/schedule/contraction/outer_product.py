@@ -51,7 +51,7 @@ class RegisterTileNest(TaskNest):
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
         shape = TileShape.of(rows, columns, self.b.lanes)
         sums = self.accumulators(shape)
-        statements = [*sums.zero(), *self._output_ahead(tile, shape)]
+        statements = [*self.begin(tile, sums), *self._output_ahead(tile, shape)]
         if tile.block is not None:
             resume = sums.assign(lambda i, v: self._partial(tile, shape, i, v))
             statements.append(If(_compare("gt", tile.block, 0), tuple(resume)))
@@ -62,6 +62,10 @@ class RegisterTileNest(TaskNest):
             return statements + finish
         last = _compare("eq", tile.block, self.blocks - 1)
         return [*statements, If(last, tuple(finish), tuple(keep))]
+
+    def begin(self, tile: Tile, sums: Accumulators) -> list[Stmt]:
+        """Declares the sums with what they are before any product."""
+        return sums.zero()
 
     @abstractmethod
     def add_products(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:

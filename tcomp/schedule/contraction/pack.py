@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TypeAlias
 
 from tcomp.ir.dtypes import boolean
@@ -27,6 +28,7 @@ from tcomp.ir.loop.nodes import (
     Store,
 )
 from tcomp.schedule.contraction.dimensions import Dimension, flat
+from tcomp.schedule.contraction.geometry import Operand
 from tcomp.schedule.contraction.interior import interior
 from tcomp.schedule.contraction.tile import leading
 from tcomp.schedule.naming import Names
@@ -111,6 +113,14 @@ class Packer:
             lambda at: self._vectors(last, at, lambda p, w: self._put(p, last[0], w, address)),
         )
 
+    def panels_of(
+        self, operand: Operand, own: Dimension, panel: Panel, parallel: bool = False
+    ) -> list[Stmt]:
+        """Panels of an operand, by vectors along its own dimension or along an inner one, whichever is better."""
+        if operand.runs_along_own():
+            return self.panels(own, panel, parallel)
+        return self.transposed_panels(own, panel, operand.along, parallel)
+
     def panels(self, own: Dimension, panel: Panel, parallel: bool = False) -> list[Stmt]:
         """Panels whose rows are vectors of the source along `own`.
 
@@ -141,9 +151,13 @@ class Packer:
 
         return _shared_out(self._nest(outer, bundle), parallel)
 
-    def transposed_panels(self, own: Dimension, panel: Panel, parallel: bool = False) -> list[Stmt]:
-        """Panels made from vectors along the last inner dimension, transposed in registers."""
-        *outer, last = self.inner.ranges()
+    def transposed_panels(
+        self, own: Dimension, panel: Panel, along: int, parallel: bool = False
+    ) -> list[Stmt]:
+        """Panels made from vectors along one inner dimension, transposed in registers."""
+        outer = self.inner.ranges()
+        last = outer.pop(along)
+        pitch = panel.size * prod(d.extent for d in self.inner.dimensions[along + 1 :])
 
         def body(place: Point, depth: int) -> list[Stmt]:
             statements: list[Stmt] = []
@@ -151,7 +165,7 @@ class Packer:
                 count = max(0, min(self.lanes, panel.width - offset))
                 address = panel.base + self.inner.offset() * panel.size + offset
                 statements += self._transposed(
-                    place, own, panel.first + offset, last[0], (count, depth), address, panel.size
+                    place, own, panel.first + offset, last[0], (count, depth), address, pitch
                 )
             return statements
 

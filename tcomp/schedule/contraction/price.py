@@ -26,8 +26,7 @@ def outer_products(g: Geometry, b: Blocking, threads: int) -> float:
     if b.left == PRIVATE:
         each += cost.copy_left(g, count * panels.tallest)
     if b.right == PRIVATE:
-        by_runs = not g.right.is_affine_along(g.columns)
-        each += cost.copy_right(g, columns, b.lanes) * (_GUARDED if by_runs else 1.0)
+        each += cost.copy_right(g, columns, b.lanes) * (_GUARDED if g.right.by_lines else 1.0)
     shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
     packed = cost.copy_right(g, g.columns.extent, b.lanes) if b.right == SHARED else 0.0
     return shares * each + outside * packed / threads

@@ -193,7 +193,7 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
         and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
         and not b.staged
         and b.tile_rows * (b.tile_vectors + 1) + 1
-        <= g.scope.target.vector_registers - g.spare_registers
+        <= g.scope.target.vector_registers - g.spare_registers(DIRECT)
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
     )
 
@@ -201,15 +201,16 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
 def _fits_registers(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
     needed = panels.tallest * b.tile_vectors + b.tile_vectors + 1
     return (
-        needed <= g.scope.target.vector_registers - g.spare_registers
+        needed <= g.scope.target.vector_registers - g.spare_registers(b.right)
         and (b.tile_vectors - 1) * b.lanes < g.columns.extent
     )
 
 
 def _divides_columns(g: Geometry, b: Blocking) -> bool:
     columns, width = g.columns.extent, b.tile_vectors * b.lanes
-    if g.right.is_affine_along(g.columns):
-        return _is_whole(b.task_columns, width, columns)
+    if not g.right.by_lines:
+        affine = b.right != DIRECT or g.right.is_affine_along(g.columns)
+        return affine and _is_whole(b.task_columns, width, columns)
     run = g.right.run_unit()
     whole = b.task_columns % run == 0 and columns % b.task_columns == 0
     return b.right == PRIVATE and whole
@@ -253,7 +254,7 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         return
     for lanes in lengths(g):
         yield replace(here, lanes=lanes)
-    for rows, vectors in tiles(g):
+    for rows, vectors in tiles(g, here.right):
         yield replace(here, tile_rows=rows, tile_vectors=vectors)
     for depth in (*_scaled(here.depth), g.inner):
         yield replace(here, depth=depth)
@@ -271,9 +272,9 @@ def lengths(g: Geometry) -> tuple[int, ...]:
     return tuple(g.lanes >> k for k in range(g.lanes.bit_length()) if g.lanes >> k > 1) or (1,)
 
 
-def tiles(g: Geometry) -> Iterator[tuple[int, int]]:
+def tiles(g: Geometry, right: int) -> Iterator[tuple[int, int]]:
     """Register tiles worth trying: the tallest of each width, and somewhat lower ones."""
-    registers = g.scope.target.vector_registers - g.spare_registers
+    registers = g.scope.target.vector_registers - g.spare_registers(right)
     for vectors in range(1, 6):
         tallest = min((registers - vectors - 1) // vectors, g.rows.extent)
         for rows in dict.fromkeys(
@@ -292,7 +293,7 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     panels = g.row_panels(b.tile_rows)
     columns, inner = g.columns.extent, g.inner
     width = b.tile_vectors * (1 if b.form == DOT else b.lanes)
-    if not g.right.is_affine_along(g.columns):
+    if g.right.by_lines:
         width = g.right.run_unit()
     task_columns = min(columns, ceil(b.task_columns / width) * width)
     unit = _unit(g, b)

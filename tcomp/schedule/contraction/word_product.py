@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
 
 from tcomp.ir.dtypes import DType
+from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import (
     Assign,
     Broadcast,
+    Buffer,
     Const,
     Declare,
     Expr,
+    For,
     Horizontal,
+    Load,
     Local,
     LoopVar,
     Op,
+    Space,
     Stmt,
+    Store,
 )
 from tcomp.ops.dots import WORD
 from tcomp.schedule.contraction.blocking import Blocking
 from tcomp.schedule.contraction.dot_product import DotProductNest
+from tcomp.schedule.contraction.operands import Right, SharedRight
 from tcomp.schedule.contraction.outer_product import OuterProductNest
-from tcomp.schedule.contraction.tasks import Place, Tile
+from tcomp.schedule.contraction.tasks import Place, Task, Tile
 from tcomp.schedule.contraction.tile import (
     Accumulators,
     Operands,
@@ -43,12 +52,14 @@ def offsets(lanes: int) -> Const:
 
 
 class WordAccumulators(Accumulators):
-    """Sums of dot products; where the left side is offset, also those of the offset, by columns."""
+    """Sums of dot products; if it `has_excess`, also those of the left side's offset, by columns."""
 
-    def __init__(self, shape: TileShape, dtype: DType, names: Names, form: WordForm) -> None:
+    def __init__(
+        self, shape: TileShape, dtype: DType, names: Names, form: WordForm, has_excess: bool
+    ) -> None:
         super().__init__(shape, dtype, names)
         self.form = form
-        count = shape.vectors if form.offset else 0
+        count = shape.vectors if has_excess else 0
         self.excess = [names.local(f"excess{v}", dtype, shape.lanes) for v in range(count)]
 
     def add_products(self, operands: Operands, spans: Sequence[Span], fused: bool) -> list[Stmt]:
@@ -78,12 +89,86 @@ class WordAccumulators(Accumulators):
         return statements
 
 
+@dataclass(frozen=True, slots=True)
+class OffsetRight:
+    """A shared right side with the sums of its columns times the left side's offset, negative: what tiles
+    start from, so that the offset is gone from their sums."""
+
+    words: SharedRight
+    form: WordForm
+    excess: Buffer
+
+    @staticmethod
+    def of(words: SharedRight, form: WordForm) -> OffsetRight:
+        g = words.g
+        extent = g.spread.extent * ceil(g.columns.extent / words.width) * words.width
+        excess = Buffer(g.scope.names.fresh("excess"), g.dtype, extent, Space.WORKSPACE)
+        return OffsetRight(words, form, excess)
+
+    def share(self, place: Place) -> list[Stmt]:
+        return [*self.words.share(place), self._sums()]
+
+    def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
+        return []
+
+    def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
+        return self.words.vector(tile, vector, shape, inner)
+
+    def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
+        return self.words.ahead(tile, shape, inner, unroll)
+
+    def first(self, tile: Tile, vector: int) -> Expr:
+        """What the sums of a tile's vector start from."""
+        lanes, width = self.words.b.lanes, self.words.width
+        panels = ceil(self.words.g.columns.extent / width)
+        panel = tile.task.place[self.words.g.spread.at] * panels + tile.column // width
+        return Load(self.excess, panel * width + vector * lanes, lanes)
+
+    def _sums(self) -> Stmt:
+        """Fills `excess`, a panel after the other."""
+        g, b, width = self.words.g, self.words.b, self.words.width
+        panels = g.spread.extent * ceil(g.columns.extent / width)
+        panel = g.scope.names.loop("j", 0, panels - 1)
+        word = g.scope.names.loop("w", 0, g.inner - 1)
+        zero = Const(0, g.dtype, b.lanes)
+        sums = [g.scope.names.local("excess", g.dtype, b.lanes) for _ in range(b.tile_vectors)]
+        add: list[Stmt] = []
+        keep: list[Stmt] = []
+        for v, local in enumerate(sums):
+            row = (Int.of(panel) * g.inner + Int.of(word)) * width
+            words = Load(self.words.buffer, row + v * b.lanes, b.lanes)
+            add.append(Assign(local, self.form.multiply(local, offsets(b.lanes), words)))
+            less = Op("sub", (zero, local), g.dtype)
+            keep.append(Store(self.excess, Int.of(panel) * width + v * b.lanes, less))
+        body = [
+            *(Declare(local, zero) for local in sums),
+            For(word, Int.of(0), Int.of(g.inner), tuple(add)),
+            *keep,
+        ]
+        return For(panel, Int.of(0), Int.of(panels), tuple(body), 1, bool(b.parallel))
+
+
 class WordOuterProductNest(OuterProductNest):
     """Tiles of outer products of words."""
 
+    g: WordGeometry
+
+    def right_operand(self) -> Right:
+        right = super().right_operand()
+        if isinstance(right, SharedRight) and self.g.form.offset:
+            return OffsetRight.of(right, self.g.form)
+        return right
+
     def accumulators(self, shape: TileShape) -> Accumulators:
-        assert isinstance(self.g, WordGeometry)
-        return WordAccumulators(shape, self.g.dtype, self.names, self.g.form)
+        apart = isinstance(self.right, OffsetRight)
+        has_excess = self.g.form.offset and not apart
+        return WordAccumulators(shape, self.g.dtype, self.names, self.g.form, has_excess)
+
+    def begin(self, tile: Tile, sums: Accumulators) -> list[Stmt]:
+        if not isinstance(self.right, OffsetRight):
+            return sums.zero()
+        first = [self.right.first(tile, v) for v in range(sums.shape.vectors)]
+        return [Declare(local, first[v]) for row in sums.locals for v, local in enumerate(row)]
 
 
 class WordDotProductNest(DotProductNest):

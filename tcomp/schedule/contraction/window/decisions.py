@@ -14,7 +14,7 @@ from tcomp.schedule.contraction.window.frame import Frame
 
 PIXELS, CHANNELS = 2, 3  # what vectors run along; 0 and 1 are the forms without a window
 
-_TEXT = 300  # multiplications in the text of a tile's loop that are worth their compile time
+_TEXT = 130  # multiplications in the text of a tile's loop that are worth their compile time
 _PARALLEL_COST = 100_000.0
 _PLACE = 3.0  # a vector of places copied, with its tests, in multiplications
 _STREAMED = 1.5  # a vector of filters that a task brings in from beyond L2
@@ -185,7 +185,7 @@ def is_legal(f: Frame, b: WindowBlocking) -> bool:
     text = b.tile_rows * b.tile_vectors * b.unroll
     for dimension in f.inner[len(f.inner) - b.unrolled :]:
         text *= dimension.extent
-    if text > 2 * _TEXT and (b.unrolled, b.unroll) != (0, 1):
+    if text > 4 * _TEXT and (b.unrolled, b.unroll) != (0, 1):
         return False
     whole = f.channels.extent if b.form == CHANNELS else panels.count
     unit = b.tile_vectors * b.lanes if b.form == CHANNELS else 1

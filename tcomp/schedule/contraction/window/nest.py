@@ -78,7 +78,6 @@ class WindowNest:
         block = Block.of(operand.inner, 0, f.depth)
         value = operand.value.sub({f.batch.at: Int.of(batch)})
         packer = Packer(value, self.packed, block, self.b.lanes, self.names)
-        pack = packer.panels if operand.runs_along_own() else packer.transposed_panels
         channels, body = f.channels.extent, list[Stmt]()
         together = bool(self.b.parallel)
         for p in column_panels(
@@ -86,7 +85,7 @@ class WindowNest:
         ):  # fmt: skip
             base = self._panel(Int.of(batch), Int.of(p.counter))
             panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
-            body += pack(f.channels, panel, together and f.batch.extent == 1)
+            body += packer.panels_of(operand, f.channels, panel, together and f.batch.extent == 1)
         parallel = together and f.batch.extent > 1
         return [For(batch, Int.of(0), Int.of(f.batch.extent), tuple(body), 1, parallel)]
 

@@ -1,0 +1,161 @@
+"""The analytical size of blocks: what a block hands on stays in L2, tiles are full, threads are busy.
+
+Times are in multiplications of whole vectors, as in `contraction.cost`. Only sizes decide here; the parts
+are scheduled afterwards, each for the block that was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import TypeAlias
+
+from tcomp.ir.plan import Group
+from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
+from tcomp.ir.tensor.regions import Ranges, part_of
+from tcomp.ir.tensor.tables import table_iters
+from tcomp.schedule.access import profile
+from tcomp.schedule.blocks.parts import (
+    count_of,
+    handed_on,
+    parts_at,
+    ranges_at,
+    somewhere,
+    tiles_of,
+)
+from tcomp.schedule.blocks.trace import Blocks, to_trace
+from tcomp.schedule.contraction import cost
+from tcomp.schedule.contraction.match import Contraction, match
+from tcomp.schedule.contraction.tasks import RowPanels
+from tcomp.schedule.trace import Trace
+from tcomp.target import Target
+
+SchedulePart: TypeAlias = Callable[[Group, Target, int], Trace]
+
+# Multiplications of vectors, two a cycle, in the time that a vector takes to be written or read: what parts
+# hand on streams (64 channels of 56 x 56: F(2, 3) takes 273 us by blocks or not; 128 to 64 of 128 x 128, 50 MB:
+# 3.1 ms by blocks, else 5.1), weights come line by line.
+_FROM_L2, _FROM_L3, _FROM_MEMORY = 0.5, 1.5, 20.0
+_AGAIN = 5.0
+_SHARE = 0.6  # of L2, and a quarter of L3, which others use too, is ours
+_SHARE_L3 = 0.25
+_IDLE = 0.2  # of a block, while threads wait for the last one
+
+
+def analytical_trace(
+    group: Group, target: Target, threads: int, schedule_part: SchedulePart
+) -> Trace:
+    """A good schedule, found without measuring."""
+    model = _Model(group, target, threads)
+    options = sorted(size_choices(group), key=model.cycles)
+    found = (blocks_of(group, sizes, target, threads, schedule_part) for sizes in options)
+    return to_trace(next(blocks for blocks in found if is_safe(group, blocks)))
+
+
+def is_safe(group: Group, blocks: Blocks) -> bool:
+    """Whether no two threads keep partial sums of a result in one place: the last block of an uneven
+    division overlaps the one before."""
+    tiles = tiles_of(group, blocks.sizes)
+    product = match(group.members[-1])
+    if product is None or not any(each.extent % each.width for each in tiles):
+        return True
+    inner = prod(int(it.extent) for it in product.inner)
+    return not blocks.parallel or blocks.parts[-1].get("depth", inner) >= inner
+
+
+def blocks_of(
+    group: Group, sizes: tuple[int, ...], target: Target, threads: int, schedule_part: SchedulePart
+) -> Blocks:
+    """Blocks of a size, their parts scheduled analytically."""
+    several = count_of(group, sizes) > 1
+    ranges = ranges_at(group, sizes, somewhere(group, sizes))
+    parts = tuple(
+        schedule_part(part, target, 1 if several else threads) for part in parts_at(group, ranges)
+    )
+    return Blocks(sizes, int(several and threads > 1), parts)
+
+
+def size_choices(group: Group) -> Iterator[tuple[int, ...]]:
+    """Blocks of one position along some outer iterators, of any even division along the next, and whole
+    along the others; the one block of everything comes last."""
+    whole = tuple(int(it.extent) for it in group.blocked)
+    for k, extent in enumerate(whole):
+        sizes = dict.fromkeys(ceil(extent / n) for n in range(2, extent + 1))
+        for size in sizes:
+            yield (*[1] * k, size, *whole[k + 1 :])
+    yield whole
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What blocks cost."""
+
+    group: Group
+    target: Target
+    threads: int
+
+    def cycles(self, sizes: tuple[int, ...]) -> float:
+        """The time of all blocks."""
+        count = count_of(self.group, sizes)
+        ranges = ranges_at(self.group, sizes, somewhere(self.group, sizes))
+        work = sum(map(self._work, self.group.members, ranges))
+        between = sum(_bytes(self.group.members[n], ranges[n]) for n in handed_on(self.group))
+        moving = 2 * between / 64
+        if count == 1:
+            near = between < _SHARE_L3 * self.target.l3
+            return (work + moving * (_FROM_L3 if near else _FROM_MEMORY)) / self.threads
+        again = self._again(ranges)
+        small = between + again < _SHARE * self.target.l2
+        each = work + cost.TASK + moving * (_FROM_L2 if small else _FROM_L3)
+        each += 0.0 if small else again / 64 * _AGAIN
+        shares = ceil(count / self.threads) + (_IDLE if self.threads > 1 else 0.0)
+        return shares * each
+
+    def _work(self, definition: Definition, ranges: Ranges) -> float:
+        product = match(definition)
+        if product is not None:
+            return self._products(product, ranges)
+        costs = profile(definition)
+        points = prod(int(part_of(it, ranges).extent) for it in definition.iters)
+        each = costs.work + sum(a.trips for a in costs.accesses)
+        if table_iters(definition):  # what its positions have in common is made once
+            positions = prod(int(it.extent) for it in table_iters(definition))
+            each = 1 + len(postorder(definition.body)) / positions
+        return points * each / self.target.lanes(costs.bits)
+
+    def _products(self, product: Contraction, ranges: Ranges) -> float:
+        batch, rows, columns, inner = (
+            prod(int(part_of(it, ranges).extent) for it in iters)
+            for iters in (product.batch, product.rows, product.columns, product.inner)
+        )
+        lanes = self.target.lanes(product.total.dtype.bits)
+        tall, vectors = cost.register_tile(rows, columns, lanes, self.target.vector_registers)
+        panels = RowPanels.of(rows, tall)
+        step = cost.block_step(panels, 0, panels.count, ceil(columns / lanes), vectors)
+        if not _runs_along_columns(product):
+            step += columns / lanes * cost.PACK_TRANSPOSED
+        return batch * inner * step
+
+    def _again(self, ranges: Sequence[Ranges]) -> float:
+        """Bytes that are the same for every block."""
+        made = {d.tensor for d in self.group.members}
+        fixed: dict[Tensor, int] = {}
+        for definition, own in zip(self.group.members, ranges, strict=True):
+            for node in postorder(definition.body):
+                if isinstance(node, Read) and node.tensor not in made:
+                    moves = any(it in own for index in node.index for it in index.leaves())
+                    size = prod(int(e) for e in node.tensor.shape) * node.tensor.dtype.bytes
+                    fixed[node.tensor] = 0 if moves else size
+        return float(sum(fixed.values()))
+
+
+def _runs_along_columns(product: Contraction) -> bool:
+    """Whether the right side lies in memory as vectors read it."""
+    reads = [n for n in postorder(product.right) if isinstance(n, Read) and n.index]
+    return any(n.index[-1].coefficient(product.columns[-1]) == 1 for n in reads)
+
+
+def _bytes(definition: Definition, ranges: Ranges) -> float:
+    size = prod(int(part_of(it, ranges).extent) for it in definition.iters)
+    return float(size * definition.tensor.dtype.bytes)

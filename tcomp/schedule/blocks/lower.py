@@ -1,0 +1,62 @@
+"""A group of blocks as one kernel: a loop over blocks, and inside it the parts' own nests, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from tcomp.ir.loop.nodes import Space, Stmt, Store
+from tcomp.ir.plan import Group
+from tcomp.ir.tensor import nodes as t
+from tcomp.ir.tensor.regions import Ranges
+from tcomp.schedule.blocks.parts import count_of, handed_on, parts_at, ranges_at, tiles_of
+from tcomp.schedule.blocks.trace import from_trace
+from tcomp.schedule.pitch import plane_axes
+from tcomp.schedule.points import Kernel
+from tcomp.schedule.rewriting import moved, statements
+from tcomp.schedule.storage import Placement, tile
+from tcomp.schedule.tiles import loops_over, wrap
+from tcomp.schedule.trace import Trace
+
+LowerPart: TypeAlias = Callable[[Group, Trace, Kernel], tuple[Stmt, ...]]
+
+
+def lower_blocks(
+    group: Group, decided: Trace, kernel: Kernel, lower_part: LowerPart
+) -> tuple[Stmt, ...]:
+    """The loops of the group; `lower_part` makes those of a part. Raises KeyError where the trace lacks
+    a decision."""
+    blocks = from_trace(group, decided)
+    tiles = tiles_of(group, blocks.sizes)
+    loops, starts = loops_over(tiles, blocks.parallel and len(tiles), 1, kernel.names)
+    ranges = ranges_at(group, blocks.sizes, starts)
+    space = Space.PRIVATE if count_of(group, blocks.sizes) > 1 else Space.WORKSPACE
+    kernel = replace(kernel, storage={**kernel.storage, **_between(group, ranges, space, kernel)})
+    body: list[Stmt] = []
+    for part, trace in zip(parts_at(group, ranges), blocks.parts, strict=True):
+        body += lower_part(part, trace, kernel)
+    return wrap(loops, _own(body, kernel) if space is Space.PRIVATE else body)
+
+
+def _own(body: Sequence[Stmt], kernel: Kernel) -> tuple[Stmt, ...]:
+    """The body of a block, in which what parts pack for themselves is memory of its thread."""
+    known = {p.buffer for p in kernel.storage.values() if isinstance(p, Placement)}
+    packed = {s.buffer for s in statements(body) if isinstance(s, Store)} - known
+    return moved(body, {b: replace(b, space=Space.PRIVATE) for b in packed})
+
+
+def _between(
+    group: Group, ranges: Sequence[Ranges], space: Space, kernel: Kernel
+) -> dict[t.Tensor, Placement]:
+    """Room for what a block's parts hand on to each other."""
+    found: dict[t.Tensor, Placement] = {}
+    planes = plane_axes(group.members)
+    for number in handed_on(group):
+        definition, own = group.members[number], ranges[number]
+        extents = [own[it].extent if it in own else int(it.extent) for it in definition.iters]
+        firsts = [own[it].first if it in own else it.lo for it in definition.iters]
+        tensor = definition.tensor
+        name = kernel.names.fresh(tensor.name)
+        found[tensor] = tile(tensor, extents, space, name, firsts, planes.get(tensor))
+    return found

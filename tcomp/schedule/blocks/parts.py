@@ -1,0 +1,69 @@
+"""A group's parts at one block: the same definitions over smaller ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from tcomp.ir.integer import Int
+from tcomp.ir.loop.nodes import LoopVar
+from tcomp.ir.plan import Group
+from tcomp.ir.tensor.nodes import Definition
+from tcomp.ir.tensor.regions import Range, Ranges, needed, part_of, restricted
+from tcomp.schedule.tiles import Tiles
+
+
+def tiles_of(group: Group, sizes: Sequence[int]) -> list[Tiles]:
+    """The blocks along each blocked iterator."""
+    return [Tiles(it, size) for it, size in zip(group.blocked, sizes, strict=True)]
+
+
+def count_of(group: Group, sizes: Sequence[int]) -> int:
+    """How many blocks there are."""
+    return prod(each.count for each in tiles_of(group, sizes))
+
+
+def somewhere(group: Group, sizes: Sequence[int]) -> list[Int]:
+    """First positions of a block that stands for all blocks: decisions are the same for each."""
+    return [
+        each.iter.lo
+        if each.count == 1
+        else Int.of(
+            LoopVar(f"any {each.iter.name}", int(each.iter.lo), int(each.iter.hi) - each.width)
+        )
+        for each in tiles_of(group, sizes)
+    ]
+
+
+def ranges_at(group: Group, sizes: Sequence[int], starts: Sequence[Int]) -> tuple[Ranges, ...]:
+    """The ranges of all members at a block."""
+    block = {
+        each.iter: Range(start, each.width)
+        for each, start in zip(tiles_of(group, sizes), starts, strict=True)
+        if each.count > 1
+    }
+    return needed(group.members, block)
+
+
+def parts_at(group: Group, ranges: Sequence[Ranges]) -> tuple[Group, ...]:
+    """The parts over those ranges."""
+    known = dict(zip(group.members, ranges, strict=True))
+    return tuple(_part(part, known, group) for part in group.parts)
+
+
+def _part(part: Group, known: dict[Definition, Ranges], group: Group) -> Group:
+    members = tuple(restricted(d, known[d]) for d in part.members)
+    first = known[part.members[0]]
+    shared = tuple(replace(s, iter=part_of(s.iter, first)) for s in part.shared)
+    return replace(part, members=members, shared=shared, constants=group.constants)
+
+
+def handed_on(group: Group) -> list[int]:
+    """The members, by number, from which one part hands on to another."""
+    within = {t for part in group.parts for t in part.scratch}
+    return [
+        n
+        for n, d in enumerate(group.members)
+        if d.tensor in group.scratch and d.tensor not in within
+    ]
