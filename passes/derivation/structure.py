@@ -13,6 +13,7 @@ from tcomp.ir.tensor.nodes import (
     Scan,
     Statement,
     postorder,
+    tensors_read,
 )
 from tcomp.passes.contraction_order import ordered_sums
 from tcomp.passes.derivation.algebra import merge_sums
