@@ -16,8 +16,8 @@ from math import prod
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group, Plan
-from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
-from tcomp.ir.tensor.regions import Range, Ranges, needed
+from tcomp.ir.tensor.nodes import Definition, Read, Tensor
+from tcomp.ir.tensor.regions import Range, Ranges, needed, reads_of
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.group import has_reuse
 
@@ -51,6 +51,8 @@ def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
     """The groups as parts of one, or None where they cannot or should not be."""
     members = tuple(d for group in run for d in group.members)
     if any(s.ordered for g in run for s in g.shared) or not any(map(has_reuse, members)):
+        return None
+    if not all(_points(d, {}) for d in members):
         return None
     handed = {d.tensor for d in members[:-1]}
     if handed & _seen_outside(members, plan):
@@ -117,7 +119,7 @@ def _pays(
     again = {
         read.tensor: prod(axis.constant for axis in read.tensor.shape) * read.tensor.dtype.bytes
         for definition, moving in zip(members, ranges, strict=True)
-        for read in _read_nodes(definition)
+        for read in reads_of(definition)
         if read.tensor not in made and has_reuse(definition) and not _moves(read, moving)
     }
     return saved * _NEARER > blocks * sum(again.values())
@@ -139,9 +141,5 @@ def _bytes(definition: Definition) -> int:
     return prod(axis.constant for axis in tensor.shape) * tensor.dtype.bytes
 
 
-def _read_nodes(definition: Definition) -> Iterator[Read]:
-    return (n for n in postorder(definition.body) if isinstance(n, Read))
-
-
 def _reads(definition: Definition) -> Iterator[Tensor]:
-    return (n.tensor for n in _read_nodes(definition))
+    return (n.tensor for n in reads_of(definition))

@@ -39,6 +39,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "s does not mention k",
         "delayed normalisation: T. Dao et al., FlashAttention, NeurIPS 2022",
         everywhere(linear.pull_out_division, "sum"),
+        certain=True,
     ),
     Rule(
         "scale folding",

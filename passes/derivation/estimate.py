@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+from typing import TypeGuard
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
 from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
@@ -138,7 +139,7 @@ def occurrence(definition: Definition) -> Occurrence | None:
     both = in_left & in_right
     lonely = [it for it in output if it not in in_left | in_right and _several(it)]
     rows = tuple(it for it in output if it in in_left - both)
-    if lonely or extent(rows) == 1:
+    if lonely or (extent(rows) == 1 and not _reads_codes(right)):
         return None
     return Occurrence(
         batch=tuple(it for it in output if it in both),
@@ -174,7 +175,9 @@ def _contraction(definition: Definition, found: Occurrence, known: Known) -> flo
     work = found.products / (PRODUCTS * lanes * filled * tile * depth)
     left = 0.0 if _in_place(found) else _packed(found.left, found.rows, found)
     right = _right(found, known.bound)
-    return work + batch * (left + right) + _outside(definition) / (PRODUCTS * lanes)
+    return (
+        work + batch * (left + right) + _inside(found) + _outside(definition) / (PRODUCTS * lanes)
+    )
 
 
 def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
@@ -192,7 +195,7 @@ def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
 def _right(found: Occurrence, bound: frozenset[Tensor]) -> float:
     """Cycles of packing the right operand. One that slides is only read where it lies if the left one is plain."""
     reads = {n.tensor for f in found.right for n in postorder(f) if isinstance(n, Read)}
-    if bound and reads <= bound:
+    if (bound and reads <= bound) or _reads_codes(found.right):  # codes are moved as they are
         return 0.0
     if not all(map(_is_regular, found.left)) and not all(map(_is_regular, found.right)):
         return extent(found.columns) * extent(found.inner) * PACK_STRIDED
@@ -225,6 +228,28 @@ def _places(read: Read, moving: frozenset[Iter]) -> float:
     for index, axis in zip(read.index, read.tensor.shape, strict=True):
         total *= min(axis.constant, _values(index, index_iters((index,)) & moving))
     return total
+
+
+def _inside(found: Occurrence) -> float:
+    """What factors compute, once for each of their points, while operands are packed."""
+    return (
+        sum(
+            extent(free_iters(factor))
+            * sum(OPS[n.op].cost for n in postorder(factor) if _counts(n))
+            for factor in (*found.left, *found.right)
+        )
+        / SCALAR_RATE
+    )
+
+
+def _counts(node: Expr) -> TypeGuard[Apply]:
+    return isinstance(node, Apply) and node.op not in ("cast", "where")
+
+
+def _reads_codes(factors: tuple[Expr, ...]) -> bool:
+    """Whether a factor has elements of 4 bits, or of more that another one scales: tiles decode them."""
+    reads = [n.tensor.dtype for f in factors for n in postorder(f) if isinstance(n, Read)]
+    return any(t.is_packed or (t.bits <= 16 and len(factors) > 1) for t in reads)
 
 
 def _packing(factors: tuple[Expr, ...], own: tuple[Iter, ...], inner: tuple[Iter, ...]) -> float:

@@ -19,6 +19,7 @@ from tcomp.target import Target
 
 PARALLEL_CYCLES = 300_000  # about 100 us: below that waking a thread costs more than it gains
 GRAIN_CYCLES = 100_000  # about 30 us of work in a chunk
+_PLANE = 4  # vectors of a plane that is one tile
 _LONG_RUN = 16  # vectors in a range that needs no further iterator merged into it
 _UNROLL_TERMS = 16
 _WINDOW_TERMS = 32  # reads of a point that may slide
@@ -100,13 +101,22 @@ class _Member:
         run, extent = [vector], int(self.definition.iters[vector].extent)
         for k in reversed([k for k in self.own if k != vector]):
             pair = [self.definition.iters[k], self.definition.iters[run[0]]]
-            if extent >= _LONG_RUN * self.full_lanes or self.profile.positions & set(pair):
+            if extent >= _LONG_RUN * self.full_lanes:
+                break
+            tested = self.profile.positions & {*pair, *(self.definition.iters[r] for r in run)}
+            if tested and not self._is_plane(extent, int(pair[0].extent)):
                 break
             if not all(mergeable(access, pair) for access in self.profile.accesses):
                 break
             run.insert(0, k)
             extent *= int(pair[0].extent)
         return run
+
+    def _is_plane(self, line: int, lines: int) -> bool:
+        """Whether lines are short, and all of them together a few vectors: in one tile, where every position
+        is a constant, and so is what guards test."""
+        lanes = self.target.lanes(self.profile.bits)
+        return line < lanes <= line * lines <= _PLANE * lanes
 
     def cost_along(self, it: Iter, lanes: int, extent: int = 0) -> float:
         """Cycles a point when the lanes run along `it`, in a flat range of `extent` points."""
@@ -213,7 +223,11 @@ class _Member:
         tile = [1] * len(iters)
         looped = any(not c.unrolled for c in map(self._scalar_reduction, self.reductions))
         wanted = 4 if looped or self.profile.work < 12 else 2 if self.profile.work < 40 else 1
-        tile[vector] = _tile(_size(iters[k] for k in run), lanes, wanted)
+        extent = _size(iters[k] for k in run)
+        tile[vector] = _tile(extent, lanes, wanted)
+        if len(run) > 1 and self.profile.positions & {iters[k] for k in run}:
+            tile[vector] = -(-extent // lanes)  # a plane
+            return self._output_choice(order, run, lanes, tile)
         across = {
             k
             for access in self.profile.reads

@@ -53,7 +53,9 @@ def member_is_legal(
     if choice.interior not in (0, 1) or not _merges(definition, choice):
         return False
     for axis in axes_of(definition, choice):
-        if axis.points < 1 or (axis.extent and axis.points * axis.lanes > axis.extent):
+        if axis.points < 1 or axis.lanes > max(axis.extent, 1):
+            return False
+        if axis.extent and (axis.points - 1) * axis.lanes >= axis.extent:
             return False
         points *= axis.points
     reductions = reductions_of(definition)

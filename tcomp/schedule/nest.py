@@ -55,7 +55,7 @@ def member_nest(
     axes = axes_of(definition, choice)
     if any(axis.extent == 0 for axis in axes):
         return ()
-    tiles = [Tiles(axis.counter, axis.points * axis.lanes) for axis in axes]
+    tiles = [Tiles(axis.counter, min(axis.points * axis.lanes, axis.extent)) for axis in axes]
     kernel = _with_choices(definition, choice, kernel)
     loops, starts = loops_over(tiles, choice.parallel, choice.grain, kernel.names)
     lane = kernel.names.loop("lane", 0, choice.lanes - 1) if choice.vector >= 0 else None
@@ -134,7 +134,8 @@ def _offsets(
     ranges = []
     for axis, start in zip(axes, starts, strict=True):
         within = Int.of(lane) if axis.lanes > 1 and lane is not None else ZERO
-        ranges.append([start + c * axis.lanes + within for c in range(axis.points)])
+        last = axis.extent - axis.lanes  # of one tile for all, the last vector is moved back
+        ranges.append([start + min(c * axis.lanes, last) + within for c in range(axis.points)])
     for each in product(*ranges):
         position: dict[Iter, Int] = {}
         for axis, flat in zip(axes, each, strict=True):

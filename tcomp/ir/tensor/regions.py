@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from tcomp.ir.integer import Int, Iter
@@ -41,16 +42,30 @@ def needed(definitions: Sequence[Definition], block: Ranges) -> tuple[Ranges, ..
 
     Definitions come in order. What no later one reads is needed whole.
     """
-    wanted: dict[Tensor, list[list[Range | None]]] = {}
+    wanted: dict[tuple[Tensor, int], list[Range | None]] = {}
     found: list[Ranges] = []
     for definition in reversed(definitions):
         ranges = dict(block) if not found else _ranges(definition, wanted)
         found.append(ranges)
-        for node in postorder(definition.body):
-            if isinstance(node, Read):
-                reach = [_reach(index, ranges) for index in node.index]
-                wanted.setdefault(node.tensor, []).append(reach)
+        for axis, indices in _indices(definition).items():
+            wanted.setdefault(axis, []).extend(_reach(index, ranges) for index in indices)
     return tuple(reversed(found))
+
+
+@lru_cache(1 << 10)
+def reads_of(definition: Definition) -> tuple[Read, ...]:
+    """The distinct reads of a definition."""
+    return tuple(n for n in postorder(definition.body) if isinstance(n, Read))
+
+
+@lru_cache(1 << 10)
+def _indices(definition: Definition) -> Mapping[tuple[Tensor, int], tuple[Int, ...]]:
+    """The distinct positions at which a definition reads each axis of each tensor."""
+    found: dict[tuple[Tensor, int], dict[Int, None]] = {}
+    for node in reads_of(definition):
+        for axis, index in enumerate(node.index):
+            found.setdefault((node.tensor, axis), {})[index] = None
+    return {axis: tuple(indices) for axis, indices in found.items()}
 
 
 def restricted(definition: Definition, ranges: Ranges) -> Definition:
@@ -71,11 +86,12 @@ def part_of(it: Iter, ranges: Ranges) -> Iter:
     return Iter(it.name, part.first, part.first + part.extent)
 
 
-def _ranges(definition: Definition, wanted: Mapping[Tensor, list[list[Range | None]]]) -> Ranges:
-    reads = wanted.get(definition.tensor, [])
+def _ranges(
+    definition: Definition, wanted: Mapping[tuple[Tensor, int], Sequence[Range | None]]
+) -> Ranges:
     ranges: dict[Iter, Range] = {}
     for axis, it in enumerate(definition.iters):
-        whole = _joined([read[axis] for read in reads])
+        whole = _joined(wanted.get((definition.tensor, axis), []))
         if whole is not None and whole.extent < int(it.extent):
             ranges[it] = _inside(whole, it)
     return ranges

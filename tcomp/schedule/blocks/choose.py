@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, prod
 from typing import TypeAlias
 
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
-from tcomp.ir.tensor.regions import Ranges, part_of
+from tcomp.ir.tensor.regions import Ranges, part_of, reads_of
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.schedule.access import profile
 from tcomp.schedule.blocks.parts import (
@@ -40,6 +41,7 @@ _FROM_L2, _FROM_L3, _FROM_MEMORY = 0.5, 1.5, 20.0
 _AGAIN = 5.0
 _SHARE = 0.6  # of L2, and a quarter of L3, which others use too, is ours
 _SHARE_L3 = 0.25
+_APART = 1.05  # part after part: threads wait for each other at each
 _IDLE = 0.2  # of a block, while threads wait for the last one
 
 
@@ -104,7 +106,7 @@ class _Model:
         moving = 2 * between / 64
         if count == 1:
             near = between < _SHARE_L3 * self.target.l3
-            return (work + moving * (_FROM_L3 if near else _FROM_MEMORY)) / self.threads
+            return (work + moving * (_FROM_L3 if near else _FROM_MEMORY)) * _APART / self.threads
         again = self._again(ranges)
         small = between + again < _SHARE * self.target.l2
         each = work + cost.TASK + moving * (_FROM_L2 if small else _FROM_L3)
@@ -116,13 +118,9 @@ class _Model:
         product = match(definition)
         if product is not None:
             return self._products(product, ranges)
-        costs = profile(definition)
         points = prod(int(part_of(it, ranges).extent) for it in definition.iters)
-        each = costs.work + sum(a.trips for a in costs.accesses)
-        if table_iters(definition):  # what its positions have in common is made once
-            positions = prod(int(it.extent) for it in table_iters(definition))
-            each = 1 + len(postorder(definition.body)) / positions
-        return points * each / self.target.lanes(costs.bits)
+        work, bits = _at_a_point(definition)
+        return points * work / self.target.lanes(bits)
 
     def _products(self, product: Contraction, ranges: Ranges) -> float:
         batch, rows, columns, inner = (
@@ -142,18 +140,28 @@ class _Model:
         made = {d.tensor for d in self.group.members}
         fixed: dict[Tensor, int] = {}
         for definition, own in zip(self.group.members, ranges, strict=True):
-            for node in postorder(definition.body):
-                if isinstance(node, Read) and node.tensor not in made:
+            for node in reads_of(definition):
+                if node.tensor not in made:
                     moves = any(it in own for index in node.index for it in index.leaves())
                     size = prod(int(e) for e in node.tensor.shape) * node.tensor.dtype.bytes
                     fixed[node.tensor] = 0 if moves else size
         return float(sum(fixed.values()))
 
 
+@lru_cache(1 << 10)
+def _at_a_point(definition: Definition) -> tuple[float, int]:
+    """Operations and accesses of a point of a nest, and the bits of its widest type."""
+    costs = profile(definition)
+    if tables := table_iters(definition):  # what its positions have in common is made once
+        positions = prod(int(it.extent) for it in tables)
+        return 1 + len(postorder(definition.body)) / positions, costs.bits
+    return costs.work + sum(a.trips for a in costs.accesses), costs.bits
+
+
 def _runs_along_columns(product: Contraction) -> bool:
     """Whether the right side lies in memory as vectors read it."""
     reads = [n for n in postorder(product.right) if isinstance(n, Read) and n.index]
-    return any(n.index[-1].coefficient(product.columns[-1]) == 1 for n in reads)
+    return any(n.index[-1].coefficient(product.vector) == 1 for n in reads)
 
 
 def _bytes(definition: Definition, ranges: Ranges) -> float:

@@ -26,6 +26,9 @@ _BOUND_BYTES = 256 << 20  # of one that is kept for all calls
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE_ROWS, _DOT_TILE_COLUMNS = 4, 8  # of a tile of dot products: many columns are many streams
 _LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
+STREAM_AHEAD = (
+    64  # lines, of a right that is one stream (8x4096x4096 i8 scaled: 1.24 ms, 0.65 with these)
+)
 _LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
 _DOT_AHEAD = 256  # positions of inner ahead (1x4096x4096 nt: 2.32 ms, 2.16 with these)
 _STREAMED_ROWS = 8  # rows up to which a right from afar goes by once, a few of its rows at a time
@@ -44,7 +47,8 @@ class Blocking:
     `task_columns` columns, `depth` positions of inner at a time, `unroll` of them unrolled.
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
     `task_columns` is a whole number of runs and divides the columns. With `prefetch` tiles ask for memory
-    before they need it: of a direct right so many inner positions ahead, of a shared one the next panel.
+    before they need it: of a direct right so many inner positions ahead, of a shared one so many lines ahead
+    or, with 1, the next panel.
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
     counts words. Of products with codes it is 1 where sums of blocks are scaled.
@@ -98,7 +102,7 @@ def choose(g: Geometry, threads: int) -> Blocking:
         left,
         right,
         int(threads > 1),
-        0 if right == SHARED and panels.count == 1 else _prefetch(g, rows, vectors, right),
+        _prefetch(g, rows, vectors, right, panels.count),
         int(_epilogue_cost(g) > _LONG_EPILOGUE),
     )
 
@@ -131,11 +135,13 @@ def _is_far(g: Geometry) -> bool:
     return cost.afar(g, g.columns.extent) > 0
 
 
-def _prefetch(g: Geometry, rows: int, vectors: int, right: int) -> int:
-    """Whether right comes from beyond L2, then into it in time."""
-    streams = right != PRIVATE and g.rows.extent <= _STREAMED_ROWS
+def _prefetch(g: Geometry, rows: int, vectors: int, right: int, panels: int) -> int:
+    """How far ahead a right from beyond L2 is asked for; one stream for a single row comes by itself."""
+    streams = right == DIRECT and g.rows.extent <= _STREAMED_ROWS
     if not can_prefetch(g, right) or not _is_far(g) or streams or _glances(g):
         return 0  # 16x4096x1024: 0.34 ms, 16 rows ahead 0.42
+    if right == SHARED and panels == 1:
+        return STREAM_AHEAD if rows > 1 else 0
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
 
 

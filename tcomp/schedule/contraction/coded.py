@@ -1,10 +1,11 @@
-"""Products with weights of four bits: `sum[k](x[k] * value(code[k]) * scale[k // 32])`.
+"""Products with narrow weights in blocks: `sum[k](x[k] * value(code[k]) * scale[k // 32])`.
 
     Y[i, j] = sum[k](X[i, k] * (W[j, k] - 8) * S[j, k//32])            W: u4, a scale for each block of 32
     Y[i, j] = sum[b](S[j, b] * sum[k](X[i, 32*b + k] * (W[j, 32*b + k] - 8)))      the same, scaled by block
 
-The codes stay as they are until registers hold them: decoded into memory they would be eight times the bytes.
-Whatever else the factor is made of (scales, zero points) is the same for all positions within a block.
+The codes stay as they are until registers hold them: decoded into memory those of four bits would be eight
+times the bytes. Whatever else the factor is made of (scales, zero points) is the same for all positions within
+a block. Elements of any type are codes of their own, but with four bits eight of them share a word.
 """
 
 from __future__ import annotations
@@ -32,12 +33,16 @@ from tcomp.schedule.contraction.narrow import value_range
 CODES = 16
 PER_WORD = 8  # codes in an i32
 _LEAST_BLOCK = PER_WORD
+_FEW_ROWS = (
+    64  # above, elements are better scaled once and for all, if they are no codes of four bits
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CodedContraction(Contraction):
-    """A contraction whose right factor is `value`, an expression of `code` (an integer below 16) and of
-    `constants`, expressions that are the same within a block.
+    """A contraction whose right factor is `value`, an expression of `code` and of `constants`, expressions
+    that are the same within a block. Of the codes `per_word` are in a word: eight integers below 16, or one of
+    another type.
 
     `inner` is `blocks`, then `within`. `scale` is the product of the factors that are the same in a block
     (None is 1). In a `nested` one a block's sum is multiplied by it, as the program says; else a schedule may
@@ -47,6 +52,7 @@ class CodedContraction(Contraction):
     blocks: tuple[Iter, ...]
     within: tuple[Iter, ...]
     code: Expr
+    per_word: int
     value: Expr
     constants: tuple[Expr, ...]
     scale: Expr | None
@@ -118,7 +124,10 @@ def _split_by_block(product: Contraction) -> Contraction:
 def _coded(product: Contraction, nested: bool) -> CodedContraction | None:
     inner = frozenset(product.inner)
     factors = product_factors(product.right)
-    for code in dict.fromkeys(c for f in factors for c in _codes(f)):
+    small = [(c, PER_WORD) for f in factors for c in _codes(f)]
+    whole = [(n, 1) for f in factors for n in postorder(f) if isinstance(n, Read)]
+    few = nested or extent(product.rows) <= _FEW_ROWS
+    for code, per_word in dict.fromkeys([*small, *(whole if few else [])]):
         coded = [f for f in factors if code in postorder(f)]
         others = [f for f in factors if f not in coded]
         value = coded[0]
@@ -129,12 +138,14 @@ def _coded(product: Contraction, nested: bool) -> CodedContraction | None:
         within = tuple(it for it in product.inner if it not in fixed)
         if extent(within) < _LEAST_BLOCK or not code.free_atoms() & frozenset(within):
             continue
+        if per_word == 1 and not others and not constants:
+            continue  # nothing is shared by a block
         blocks = tuple(it for it in product.inner if it in fixed)
         kept = {f.name: getattr(product, f.name) for f in fields(Contraction)}
         kept |= {"inner": (*blocks, *within)}
         return CodedContraction(
-            **kept, blocks=blocks, within=within, code=code, value=value, constants=constants,
-            scale=_multiplied(others), nested=nested,
+            **kept, blocks=blocks, within=within, code=code, per_word=per_word, value=value,
+            constants=constants, scale=_multiplied(others), nested=nested,
         )  # fmt: skip
     return None
 

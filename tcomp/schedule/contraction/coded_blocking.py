@@ -7,7 +7,14 @@ from dataclasses import replace
 from math import ceil
 
 from tcomp.schedule.contraction import cost
-from tcomp.schedule.contraction.blocking import DIRECT, PRIVATE, SHARED, Blocking, pays_threads
+from tcomp.schedule.contraction.blocking import (
+    DIRECT,
+    PRIVATE,
+    SHARED,
+    STREAM_AHEAD,
+    Blocking,
+    pays_threads,
+)
 from tcomp.schedule.contraction.coded import PER_WORD, CodedContraction
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.match import extent
@@ -18,7 +25,7 @@ _TASKS = 4  # for each thread, so that none waits long for the last one
 _UNROLLS = (1, 2, 4)
 _CODE = 1024  # multiplications in the text of a tile's loop, at most
 _LOOP = (
-    256  # above so many a loop runs slower (8x4096x4096: 0.84 ms with 512 of them, 0.66 with 256)
+    192  # above so many a loop is slower (8x4096x4096 with 512 of them 0.84 ms, 256 0.66, 128 0.62)
 )
 _FEW_ROWS = 2
 
@@ -46,7 +53,7 @@ def choose_coded(g: CodedGeometry, threads: int) -> Blocking:
     return Blocking(
         CODED, lanes, rows, vectors, unroll, g.inner, ceil(panels.count / shares),
         min(columns * width, g.columns.extent), _left(g, panels.tallest), SHARED,
-        int(parallel), 0, 0, int(g.scale is not None),
+        int(parallel), STREAM_AHEAD if panels.count == 1 else 0, 0, int(g.scale is not None),
     )  # fmt: skip
 
 
@@ -88,7 +95,8 @@ def is_legal_coded(g: CodedGeometry, b: Blocking) -> bool:
     panels = RowPanels.of(g.rows.extent, b.tile_rows)
     width = b.tile_vectors * b.lanes
     return (
-        (b.depth, b.right, b.prefetch) == (g.inner, SHARED, 0)
+        (b.depth, b.right) == (g.inner, SHARED)
+        and 0 <= b.prefetch <= 4 * STREAM_AHEAD
         and b.words == int(g.scale is not None)
         and b.left in ((DIRECT, PRIVATE) if g.left.is_plain() else (PRIVATE,))
         and b.parallel in (0, 1)
@@ -107,6 +115,7 @@ def coded_around(g: CodedGeometry, here: Blocking, threads: int) -> Iterator[Blo
     """Legal blockings one decision away."""
     moves = [replace(here, unroll=u) for u in _UNROLLS]
     moves += [replace(here, tile_rows=r, tile_vectors=v) for r, v in _tiles(g)]
+    moves += [replace(here, prefetch=p) for p in (0, STREAM_AHEAD // 4, STREAM_AHEAD)]
     moves += [replace(here, left=left) for left in (DIRECT, PRIVATE)]
     for factor in (0.25, 0.5, 2, 4):
         moves.append(replace(here, task_columns=max(1, int(here.task_columns * factor))))

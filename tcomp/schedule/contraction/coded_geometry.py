@@ -61,6 +61,7 @@ class CodedGeometry(Geometry):
     table: tuple[float, ...] | None
     scale: Panelled | None
     size: int  # of a block
+    per_word: int
 
     @property
     def panelled(self) -> tuple[Panelled, ...]:
@@ -69,19 +70,21 @@ class CodedGeometry(Geometry):
 
     @property
     def words_of_block(self) -> int:
-        return ceil(self.size / PER_WORD)
+        return ceil(self.size / self.per_word)
 
     def element(self, lanes: int, code: Expr, constant: Callable[[Panelled], Expr]) -> Expr:
-        """A vector of elements, from one of words in whose low bits the codes are."""
+        """A vector of elements, from one of words in whose low bits the codes are, or of codes themselves."""
         if self.table is not None and has_lookup(lanes, self.scope.target.has):
             found: Expr = Lookup(self.table, code)
             for each in self.constants:
                 if each is not self.scale:
                     found = Op("mul", (found, constant(each)), f32)
             return found
-        low = Op("bit_and", (code, Const(CODES - 1, WORD, lanes)), WORD)
-        known = {self.code.buffer: _as(low, self.code.dtype)}
-        known |= {each.marker.buffer: constant(each) for each in self.constants}
+        if self.per_word > 1:
+            code = Op("bit_and", (code, Const(CODES - 1, WORD, lanes)), WORD)
+        known = {self.code.buffer: _as(code, self.code.dtype)}
+        held = [each for each in self.constants if each is not self.scale]
+        known |= {each.marker.buffer: constant(each) for each in held}
         wide = vectorize(self.value, self.columns.at, lanes)
         return rewrite(wide, lambda n: known.get(n.buffer) if isinstance(n, Load) else None)
 
@@ -108,7 +111,7 @@ def survey_coded(contraction: CodedContraction, scope: Scope, by_block: bool) ->
     code = marked("code", contraction.code.dtype)
     known = {e: p.marker for e, p in constants.items()} | {contraction.code: code}
     value = scope.template(contraction.value, around, known)
-    table = None if constants else _table(value, code)
+    table = None if constants or contraction.per_word == 1 else _table(value, code)
     scale = None
     if contraction.scale is not None:
         scale = Panelled(placed(contraction.scale), (block,), marked("scale", f32))
@@ -119,19 +122,22 @@ def survey_coded(contraction: CodedContraction, scope: Scope, by_block: bool) ->
     return CodedGeometry(
         **kept, block=block, words=words, constants=packed, code=code, value=value, table=table,
         scale=scale if by_block else None, size=contraction.block,
+        per_word=contraction.per_word,
     )  # fmt: skip
 
 
 def _words(
     scope: Scope, contraction: CodedContraction, code: Expr, inner: Sequence[Dimension]
 ) -> Panelled:
-    """Words of the codes at consecutive positions; behind a block's end the last code again."""
+    """Words of the codes at consecutive positions; behind a block's end the last code again. Or codes."""
     block, within = inner
-    count = ceil(within.extent / PER_WORD)
+    count = ceil(within.extent / contraction.per_word)
     blocks = Iter("block", Int.of(0), Int.of(block.extent))
     number = Iter("word", Int.of(0), Int.of(count))
 
     def word(at: Int, position: Int) -> Expr:
+        if contraction.per_word == 1:
+            return code.sub({block.at: at, within.at: position})
         parts = []
         for j in range(PER_WORD):
             place = position * PER_WORD + j
@@ -140,7 +146,8 @@ def _words(
             parts.append(_as(code.sub({block.at: at, within.at: place}), WORD))
         return packed_codes(parts)
 
-    marker = Load(Buffer("word", WORD, 1, Space.PRIVATE), Int.of(0))
+    dtype = code.dtype if contraction.per_word == 1 else WORD
+    marker = Load(Buffer("word", dtype, 1, Space.PRIVATE), Int.of(0))
     flat = scope.dimension([blocks, number], "w")
     value = word(Int.of(flat.at) // count, Int.of(flat.at) % count)
     if is_affine(value, flat.at):

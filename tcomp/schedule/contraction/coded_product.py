@@ -25,6 +25,7 @@ from tcomp.ir.loop.nodes import (
     Load,
     Local,
     Op,
+    Prefetch,
     Space,
     Stmt,
 )
@@ -36,6 +37,7 @@ from tcomp.schedule.contraction.pack import Block, Packer, Panel
 from tcomp.schedule.contraction.tasks import Place, Task, Tile, column_panels
 from tcomp.schedule.contraction.tile import Accumulators, Position, TileShape, multiply_add
 
+_LINE = 64  # bytes of a cache line
 CHAINS = 8  # independent sums that hide the latency of multiply-adds
 
 
@@ -78,8 +80,7 @@ class CodedRight:
         spread = names.loop("spread", 0, g.spread.extent - 1)
         value = part.value.sub(place | {g.spread.at: Int.of(spread)})
         block = Block.of(part.inner, 0, part.rows)
-        lanes = g.scope.target.lanes(part.dtype.bits)
-        packer = Packer(value, self.buffers[part.marker], block, lanes, names)
+        packer = Packer(value, self.buffers[part.marker], block, self.b.lanes, names)
         parallel, last = bool(self.b.parallel), len(part.inner) - 1
         statements: list[Stmt] = []
         for p in column_panels(
@@ -169,26 +170,40 @@ class _CodedTile:
         constants: list[dict[Load, Local]] = []
         for v in range(self.shape.vectors):
             held: dict[Load, Local] = {}
-            for each in self.g.constants:
-                if each is not self.g.scale:
-                    local = self.names.local("c", each.dtype, self.shape.lanes)
-                    statements.append(Declare(local, self._constant(each, at, v)))
-                    held[each.marker] = local
+            for part in self.g.constants:
+                if part is not self.g.scale:
+                    local = self.names.local("c", part.dtype, self.shape.lanes)
+                    statements.append(Declare(local, self._constant(part, at, v)))
+                    held[part.marker] = local
             constants.append(held)
-        whole, rest = divmod(self.g.size, PER_WORD)
-        unroll = max(u for u in range(1, max(1, self.nest.b.unroll) + 1) if whole % u == 0)
+        each = self.g.per_word
+        whole, rest = divmod(self.g.size, each)
+        most = self.nest.b.unroll * (PER_WORD // each)
+        unroll = max(u for u in range(1, most + 1) if whole % u == 0)
 
-        def body(word: Int, count: int) -> list[Stmt]:
-            return self._word(at, word, count, constants, chains)
+        def body(first: Int, number: int, count: int) -> list[Stmt]:
+            turned = chains[number * each % len(chains) :] + chains[: number * each % len(chains)]
+            ahead = self._ahead(at, first + number, number)
+            return [*ahead, *self._word(at, first + number, count, constants, turned)]
 
         if whole == unroll:
             for w in range(whole):
-                statements += body(Int.of(w), PER_WORD)
+                statements += body(Int.of(0), w, each)
         else:
             var = self.names.loop("w", 0, whole - 1)
-            inner = [s for u in range(unroll) for s in body(Int.of(var) + u, PER_WORD)]
+            inner = [s for u in range(unroll) for s in body(Int.of(var), u, each)]
             statements.append(For(var, Int.of(0), Int.of(whole), tuple(inner), unroll))
-        return statements + (body(Int.of(whole), rest) if rest else [])
+        return statements + (body(Int.of(0), whole, rest) if rest else [])
+
+    def _ahead(self, block: Int, word: Int, number: int) -> list[Stmt]:
+        """Asks for the line of words that comes `prefetch` lines later, once in each line."""
+        distance, g, width = self.nest.b.prefetch, self.g, self.nest.width
+        line = _LINE // g.words.dtype.bytes
+        if not distance or number % max(1, line // width):
+            return []
+        row = self.nest.right.load(g.words, block * g.words_of_block + word, self.tile, 0)
+        first = row.index + distance * line
+        return [Prefetch(row.buffer, first + n, 1) for n in range(0, width, line)]
 
     def _word(
         self,
@@ -204,11 +219,11 @@ class _CodedTile:
         statements: list[Stmt] = []
         words: list[Local] = []
         for v in range(shape.vectors):
-            words.append(self.names.local("w", WORD, shape.lanes))
+            words.append(self.names.local("w", g.words.dtype, shape.lanes))
             load = self.nest.right.load(g.words, row, self.tile, v)
             statements.append(Declare(words[v], load))
         for j in range(count):
-            place = self.nest.place(block * g.size + word * PER_WORD + j)
+            place = self.nest.place(block * g.size + word * g.per_word + j)
             sums = chains[j % len(chains)]
             columns: list[Local] = []
             for v in range(shape.vectors):

@@ -11,7 +11,7 @@ def has_even_epilogue(contraction: Contraction) -> bool:
 
     `sum[k](A[i, k] * B[k, j]) + b[j//4]` does not, nor a gather by `ids[j]`: the general nest makes those.
     """
-    column = contraction.columns[-1]
+    column = contraction.vector
     pending: list[Expr] = [contraction.definition.body]
     seen: set[Expr] = {contraction.total}
     while pending:

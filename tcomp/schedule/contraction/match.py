@@ -45,6 +45,11 @@ class Contraction:
         return extent(self.batch) * extent(self.rows) * extent(self.columns) * extent(self.inner)
 
     @property
+    def vector(self) -> Iter:
+        """The iterator of columns that vectors run along."""
+        return next(it for it in reversed(self.columns) if int(it.extent) > 1)
+
+    @property
     def reuse_of_left(self) -> int:
         """How many products each element of left takes part in."""
         return extent(self.columns)

@@ -294,10 +294,18 @@ class SharedRight:
         return found if found.dtype is whole else Op("cast", (found,), whole)
 
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
-        """Lines of the next panel, into L2: the tiles of all row panels ask for a share each."""
+        """Lines of the next panel, into L2: the tiles of all row panels ask for a share each. Or those that
+        are read so many lines later, where right is one stream."""
         if not self.b.prefetch:
             return []
         line = _LINE // self.buffer.dtype.bytes
+        if self.b.prefetch > 1:
+            spread = tile.task.place[self.g.spread.at]
+            depth = flat(self.inner).sub(inner) * self.width
+            start = self._base(spread, tile.column // self.width) + depth
+            first = start + self.b.prefetch * line
+            size = unroll * self.width
+            return [Prefetch(self.buffer, first + n, 1) for n in range(0, size, line)]
         lines = ceil(unroll * self.width / line / self.b.task_panels)
         panel = tile.column // self.width + 1
         depth = flat(self.inner).sub(inner) - tile.start

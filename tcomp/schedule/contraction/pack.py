@@ -160,13 +160,19 @@ class Packer:
         pitch = panel.size * prod(d.extent for d in self.inner.dimensions[along + 1 :])
 
         def body(place: Point, depth: int) -> list[Stmt]:
-            statements: list[Stmt] = []
-            for offset in range(0, panel.size, self.lanes):
-                count = max(0, min(self.lanes, panel.width - offset))
+            def square(offset: Int, count: int) -> list[Stmt]:
                 address = panel.base + self.inner.offset() * panel.size + offset
-                statements += self._transposed(
-                    place, own, panel.first + offset, last[0], (count, depth), address, pitch
-                )
+                first = panel.first + offset
+                return self._transposed(place, own, first, last[0], (count, depth), address, pitch)
+
+            statements: list[Stmt] = []
+            whole = panel.width // self.lanes * self.lanes
+            if whole:
+                var = self.names.loop("c", 0, whole - 1)
+                inside = square(Int.of(var), self.lanes)
+                statements.append(For(var, Int.of(0), Int.of(whole), tuple(inside), self.lanes))
+            for offset in range(whole, panel.size, self.lanes):
+                statements += square(Int.of(offset), max(0, panel.width - offset))
             return statements
 
         def blocks(at: Point) -> list[Stmt]:
