@@ -15,6 +15,9 @@ from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.derivation.search import State, search
 
 WORTHWHILE = 0.85  # of the source's cost: estimates that are closer do not decide
+STEP = (
+    0.002  # of its cost that each step must save: of programs that cost the same the plainest way
+)
 CANDIDATES = 64  # programs that are kept for the case that better ones prove unequal or inaccurate
 
 
@@ -33,7 +36,8 @@ class Derivation:
 
     `cost_before` and `cost_after` are the judge's; `states` is how many programs were looked at, and
     `complete` whether none was left unexpanded when the budget ended. `candidates` are the cheapest
-    programs found, cheapest first; the first is the chosen one until a caller chooses another.
+    programs found, cheapest first but for what a step must save; the first is the chosen one until a
+    caller chooses another.
     `accuracy` is the measured rounding error of the chosen program where its steps change roundings.
     `explored` are all programs in the order in which they were found, each with its parent: the
     derivation as a graph.
@@ -118,7 +122,7 @@ def derive(
             for s in found.states
             if s.cost < (source.cost if sure.issuperset(s.rules()) else limit)
         ),
-        key=lambda s: s.cost,
+        key=lambda s: s.cost * (1 + STEP * s.depth),
     )
     best = cheaper[0] if cheaper else source
     return Derivation(
