@@ -175,7 +175,7 @@ class _Lemma:
         data = self._transformed("data", self.algorithm.data, pixel, self._data_iters())
         taps = self._transformed("taps", self.algorithm.taps, self._tap, self._tap_iters())
         products = self._products(data, taps)
-        return [*image, data, taps, products, *self._results(products)]
+        return [taps, *image, data, products, *self._results(products)]
 
     # -- operands ------------------------------------------------------------------------------------
 
