@@ -105,14 +105,19 @@ class _Model:
         between = sum(_bytes(self.group.members[n], ranges[n]) for n in handed_on(self.group))
         moving = 2 * between / 64
         if count == 1:
-            near = between < _SHARE_L3 * self.target.l3
-            return (work + moving * (_FROM_L3 if near else _FROM_MEMORY)) * _APART / self.threads
+            return (work + moving * self._rate(between)) * _APART / self.threads
         again = self._again(ranges)
         small = between + again < _SHARE * self.target.l2
-        each = work + cost.TASK + moving * (_FROM_L2 if small else _FROM_L3)
+        each = (
+            work + cost.TASK + moving * (_FROM_L2 if small else self._rate(between * self.threads))
+        )
         each += 0.0 if small else again / 64 * _AGAIN
         shares = ceil(count / self.threads) + (_IDLE if self.threads > 1 else 0.0)
         return shares * each
+
+    def _rate(self, size: float) -> float:
+        """The time of a vector among so many bytes that do not stay in L2."""
+        return _FROM_L3 if size < _SHARE_L3 * self.target.l3 else _FROM_MEMORY
 
     def _work(self, definition: Definition, ranges: Ranges) -> float:
         product = match(definition)
@@ -132,7 +137,7 @@ class _Model:
         panels = RowPanels.of(rows, tall)
         step = cost.block_step(panels, 0, panels.count, ceil(columns / lanes), vectors)
         if not _runs_along_columns(product):
-            step += columns / lanes * cost.PACK_TRANSPOSED
+            step += columns / lanes * (cost.PACK_TRANSPOSED + cost.READ_FAR)
         return batch * inner * step
 
     def _again(self, ranges: Sequence[Ranges]) -> float:
