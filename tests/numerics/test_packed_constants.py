@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,22 @@ def test_weights_of_bytes(shape: tuple[int, int], types: str, depth: int) -> Non
     )
     f = tcomp.compile(source, constants={"W": w}, threads=2)
     np.testing.assert_array_equal(f(x), x.astype(np.int32) @ w.astype(np.int32).T)
+
+
+def test_a_constant_of_which_each_block_reads_another_part() -> None:
+    """What is packed before any call is the same for all blocks; the columns of this product are not."""
+    n, c, o = 16, 448, 256
+    moved = [(f"({x} + 1 - {r})", f"({x} + 1 - {r})//2") for x, r in ("yr", "xs")]
+    hit = " and ".join(f"{m} % 2 == 0" for m, _ in moved)
+    at = ", ".join(a for _, a in moved)
+    function = tcomp.compile(
+        f"def f(I: f32[{n}, {c}, 2, 2], F: f32[{c}, {o}, 4, 4]) -> Y: f32[{n}, {o}, 4, 4]:\n"
+        f"    Y[n, o, y, x] = sum[c, r, s](where({hit}, (I[n, c, {at}] else 0), 0) * F[c, o, r, s])\n",
+        constants={"F": (weights := np.random.default_rng(3).standard_normal((c, o, 4, 4), "f4"))},
+        threads=2,
+    )
+    image = np.random.default_rng(4).standard_normal((n, c, 2, 2), "f4")
+    wanted = np.zeros((n, o, 6, 6))
+    for i, j, r, s in product(range(2), range(2), range(4), range(4)):
+        wanted[:, :, 2 * i + r, 2 * j + s] += image[:, :, i, j].astype(float) @ weights[:, :, r, s]
+    np.testing.assert_allclose(function(image), wanted[:, :, 1:5, 1:5], rtol=1e-4, atol=1e-3)

@@ -9,8 +9,8 @@ from math import prod
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import LoopVar
 from tcomp.ir.plan import Group
-from tcomp.ir.tensor.nodes import Definition
-from tcomp.ir.tensor.regions import Range, Ranges, needed, part_of, restricted
+from tcomp.ir.tensor.nodes import Definition, Tensor
+from tcomp.ir.tensor.regions import Range, Ranges, needed, part_of, reads_of, restricted
 from tcomp.schedule.tiles import Tiles
 
 
@@ -56,7 +56,19 @@ def _part(part: Group, known: dict[Definition, Ranges], group: Group) -> Group:
     members = tuple(restricted(d, known[d]) for d in part.members)
     first = known[part.members[0]]
     shared = tuple(replace(s, iter=part_of(s.iter, first)) for s in part.shared)
-    return replace(part, members=members, shared=shared, constants=group.constants)
+    constants = frozenset(
+        tensor
+        for tensor in group.constants
+        if not any(_moves(d, known[d], tensor) for d in part.members)
+    )
+    return replace(part, members=members, shared=shared, constants=constants)
+
+
+def _moves(definition: Definition, ranges: Ranges, tensor: Tensor) -> bool:
+    """Whether blocks read different parts of a tensor: what is packed before any call is the same for all."""
+    moving = {it for it, each in ranges.items() if not each.first.is_constant}
+    reads = (read for read in reads_of(definition) if read.tensor is tensor)
+    return any(not moving.isdisjoint(index.leaves()) for read in reads for index in read.index)
 
 
 def handed_on(group: Group) -> list[int]:
