@@ -15,6 +15,9 @@ from tcomp.schedule.contraction.window.frame import Frame
 PIXELS, CHANNELS = 2, 3  # what vectors run along; 0 and 1 are the forms without a window
 
 _TEXT = 130  # multiplications in the text of a tile's loop that are worth their compile time
+_LEFT_OUT = (
+    0.04  # the share of taps from which loops that leave out what is outside beat written-out ones
+)
 _PARALLEL_COST = 100_000.0
 _PLACE = 3.0  # a vector of places copied, with its tests, in multiplications
 _STREAMED = 1.5  # a vector of filters that a task brings in from beyond L2
@@ -119,7 +122,7 @@ def _unrolls(f: Frame, tile: int) -> tuple[int, int]:
     """How many inner loops are written out whole, and how often the next one's body is."""
     unrolled, text = 0, tile
     for dimension in reversed(f.inner):
-        if text * dimension.extent > _TEXT:
+        if text * dimension.extent > _TEXT or f.outside(dimension) > _LEFT_OUT:
             break
         text *= dimension.extent
         unrolled += 1

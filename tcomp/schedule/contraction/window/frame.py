@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 
 from tcomp.ir.dtypes import DType
 from tcomp.ir.integer import Int, Iter
@@ -19,6 +21,8 @@ from tcomp.schedule.contraction.geometry import Operand, operand_of, output_addr
 from tcomp.schedule.contraction.match import Contraction
 from tcomp.schedule.contraction.window.coordinates import Window, window_of
 from tcomp.schedule.storage import Placement
+
+_MOST_LINES = 1024  # over which it is counted what lies outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,48 @@ class Frame:
         """Whether results and what the epilogue reads step evenly along a dimension."""
         return self.step(dimension) > 0 and is_affine(self.epilogue(dimension)[0], dimension.at)
 
+    def inside(self, dimension: Dimension) -> tuple[Int, Int] | None:
+        """From where to where an inner counter stays inside the image, over the counters of loops around; None
+        where that is not known, or where a guard's value is not 0 or depends on the run."""
+        if self.window is None or not isinstance(self.window.value, t.Read):
+            return None
+        read, counter = self.window.value, dimension.at
+        if not isinstance(read.otherwise, t.Const) or read.otherwise.value != 0:
+            return None
+        around = {d.at for d in (*self.around, dimension)}
+        points = dict[Iter, Int]()
+        for each in (*self.around, self.run, *self.inner):
+            points |= each.point()
+        low, high = Int.of(0), Int.of(dimension.extent)
+        for coordinate in self.window.coordinates:
+            index = coordinate.index.sub(points)
+            step = index.coefficient(counter)
+            if not step or not index.leaves() <= around:
+                continue
+            for axis, place in zip(read.tensor.axes, read.index, strict=True):
+                if place is Int.of(coordinate.at):
+                    first, stop = _between(axis, index - Int.of(counter) * step, step)
+                    low, high = low.max(first), high.min(stop)
+        if (low, high) == (Int.of(0), Int.of(dimension.extent)):
+            return None
+        return low, high.max(low)
+
+    def outside(self, dimension: Dimension) -> float:
+        """The share of an inner dimension, over all lines, that lies outside the image."""
+        inside = self.inside(dimension)
+        if inside is None:
+            return 0.0
+        count = inside[1] - inside[0]
+        moving = [d for d in self.around if d.at in count.leaves()]
+        if prod(d.extent for d in moving) > _MOST_LINES:
+            return 0.0
+        lines = product(*(range(d.extent) for d in moving))
+        counts = [
+            int(count.sub({d.at: Int.of(n) for d, n in zip(moving, line, strict=True)}))
+            for line in lines
+        ]
+        return 1.0 - sum(counts) / (len(counts) * dimension.extent)
+
     def filter(self) -> Expr:
         """An element of the filters over the counters of batch, channels and inner."""
         return self._template(self._other(), [self.batch, self.channels, *self.inner])
@@ -103,6 +149,14 @@ class Frame:
     def _other(self) -> t.Expr:
         c = self.contraction
         return c.right if self.image is c.left else c.left
+
+
+def _between(axis: t.Axis, base: Int, step: int) -> tuple[Int, Int]:
+    """The first n, and the one behind the last, for which base + step * n is on an axis."""
+    low, high = axis
+    if step > 0:
+        return -((base - low) // step), -((base - high) // step)
+    return -((high - 1 - base) // -step), (base - low) // -step + 1
 
 
 def frames(contraction: Contraction, scope: Scope) -> list[Frame]:

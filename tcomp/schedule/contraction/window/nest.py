@@ -197,15 +197,20 @@ class WindowNest:
         def body(at: Place) -> list[Stmt]:
             return sums.add_product(row, vector, at, self.f.scope.target.has_fma)
 
-        statements = sums.zero() + self._terms(list(self.f.inner), {}, body)
+        statements = sums.zero() + self._terms(list(self.f.inner), place, {}, body)
         if self.stored is self.columns:
             return statements + self._stored(sums, shape, rows, columns, place)
         return statements + self._turned(sums, shape, rows, columns, place)
 
     def _terms(
-        self, inner: list[Dimension], at: Place, body: Callable[[Place], list[Stmt]]
+        self,
+        inner: list[Dimension],
+        place: Place,
+        at: Place,
+        body: Callable[[Place], list[Stmt]],
     ) -> list[Stmt]:
-        """Loops over terms around `body`, the innermost ones written out."""
+        """Loops over terms around `body`, the innermost ones written out; taps that all lie outside the image
+        for a line are left out."""
         if not inner:
             return body(at)
         dimension, *rest = inner
@@ -214,8 +219,14 @@ class WindowNest:
             return [
                 stmt
                 for k in range(extent)
-                for stmt in self._terms(rest, at | {dimension.at: Int.of(k)}, body)
+                for stmt in self._terms(rest, place, at | {dimension.at: Int.of(k)}, body)
             ]
+        inside = self.f.inside(dimension)
+        if inside is not None:
+            low, high = (bound.sub(place) for bound in inside)
+            var = self.names.loop("k", 0, extent - 1)
+            tap = self._terms(rest, place, at | {dimension.at: Int.of(var)}, body)
+            return [For(var, low, high, tuple(tap))]
         unroll = self.b.unroll if len(inner) == self.b.unrolled + 1 else 1
         main = extent // unroll * unroll
         statements: list[Stmt] = []
@@ -223,10 +234,10 @@ class WindowNest:
             var = self.names.loop("k", 0, main - unroll)
             text: list[Stmt] = []
             for u in range(unroll):
-                text += self._terms(rest, at | {dimension.at: Int.of(var) + u}, body)
+                text += self._terms(rest, place, at | {dimension.at: Int.of(var) + u}, body)
             statements.append(For(var, Int.of(0), Int.of(main), tuple(text), unroll))
         for k in range(main, extent):
-            statements += self._terms(rest, at | {dimension.at: Int.of(k)}, body)
+            statements += self._terms(rest, place, at | {dimension.at: Int.of(k)}, body)
         return statements
 
     def _finished(self, place: Place, along: Dimension, width: int, sums: Expr) -> Stmt:
