@@ -45,7 +45,8 @@ class Case:
         declared = f"X: f32[{self.m}, {self.k}], W: {self.kind}[{self.n}, {self.k}], S: f32[{self.n}, {blocks}]"
         zero = "3"
         if self.zeros:
-            declared, zero = f"{declared}, Z: {self.kind}[{self.n}, {blocks}]", f"Z[j, {at}]"
+            declared = f"{declared}, Z: {self.kind}[{self.n}, {blocks}]"
+            zero = "Z[j, b]" if self.nested else f"Z[j, {at}]"
         body = f"sum[k](X[i, k] * (W[j, k] - {zero}) * S[j, {at}])"
         if self.nested:
             place = f"{self.block}*b + k"
@@ -92,6 +93,7 @@ CASES = [
     Case(17, 31, 160, 32, nested=True),
     Case(2, 70, 104, 13, nested=True),
     Case(4, 48, 77, 0),
+    Case(3, 37, 96, 16, zeros=True, nested=True),
     Case(1, 67, 96, 32, "i8"),
     Case(8, 40, 120, 20, "f16", nested=True),
     Case(5, 33, 64, 16, "bf16", zeros=True),
@@ -168,7 +170,7 @@ def test_other_processors(name: str) -> None:
         assembly(emit(module, target).text, target)
 
 
-@pytest.mark.parametrize("case", [CASES[1], CASES[5], CASES[7], CASES[11]], ids=str)
+@pytest.mark.parametrize("case", [CASES[1], CASES[5], CASES[7], CASES[12]], ids=str)
 def test_drawn_schedules(case: Case) -> None:
     arrays = case.arrays()
     stored = list(case.packed(arrays).values())
