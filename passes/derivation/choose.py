@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 from tcomp.ir.tensor.nodes import Program
-from tcomp.passes.accuracy import measure
+from tcomp.passes.accuracy import Accuracy, measure
 from tcomp.passes.derivation.derive import Candidate, Derivation
 from tcomp.passes.derivation.rule import Step
 from tcomp.passes.derivation.rules import RULES
@@ -26,6 +25,7 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
     program that fails is not looked at: it has the same fault.
     """
     rejected: set[Program] = set()
+    suspects: set[str] = set()  # rules after whose steps errors were too large
     tried = 0
     for candidate in found.candidates:
         if tried == MOST_TRIED:
@@ -33,18 +33,22 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
         if any(step.program in rejected for step in candidate.steps):
             continue
         tried += 1
-        verdict = verify_equal(found.source, candidate.program)
-        if not verdict.equal:
-            logger.info("a derivation was not used: %s", verdict.reason)
-            rejected.add(_first(candidate, lambda s: not _equal(found.source, s)))
-            continue
-        if not any(step.rule in _CHANGING for step in candidate.steps):
-            return found.choosing(candidate, None)
-        measured = measure(found.source, candidate.program, accuracy)
-        if measured is not None and measured.allows(accuracy):
-            return found.choosing(candidate, measured)
-        logger.info("a derivation was not used: %s", measured or "it cannot be measured")
-        rejected.add(_first(candidate, lambda s: _inaccurate(found.source, s, accuracy)))
+        # Measuring takes less time than verifying: where it probably decides, it comes first.
+        if any(step.rule in suspects for step in candidate.steps):
+            step = _first_inaccurate(found.source, candidate, accuracy)
+        else:
+            step = None
+        if step is None:
+            verdict = verify_equal(found.source, candidate.program)
+            if not verdict.equal:
+                logger.info("a derivation was not used: %s", verdict.reason)
+                rejected.add(_first_unequal(found.source, candidate))
+                continue
+            step = _first_inaccurate(found.source, candidate, accuracy)
+        if step is None:
+            return found.choosing(candidate, _measured(found.source, candidate, accuracy))
+        suspects.add(step.rule)
+        rejected.add(step.program)
     return found.without_steps()
 
 
@@ -56,27 +60,37 @@ def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
             break
         if not verify_equal(found.source, candidate.program).equal:
             continue
-        measured = None
-        if any(step.rule in _CHANGING for step in candidate.steps):
-            measured = measure(found.source, candidate.program, accuracy)
-            if measured is None or not measured.allows(accuracy):
-                continue
-        kept.append(found.choosing(candidate, measured))
+        if _first_inaccurate(found.source, candidate, accuracy) is not None:
+            continue
+        kept.append(found.choosing(candidate, _measured(found.source, candidate, accuracy)))
     return kept
 
 
-def _first(candidate: Candidate, at_fault: Callable[[Step], bool]) -> Program:
+def _measured(source: Program, candidate: Candidate, accuracy: str) -> Accuracy | None:
+    """The rounding errors of a candidate where a step may have changed them."""
+    if not any(step.rule in _CHANGING for step in candidate.steps):
+        return None
+    return measure(source, candidate.program, accuracy)
+
+
+def _first_unequal(source: Program, candidate: Candidate) -> Program:
     """The program after the first step that is at fault; the last one is if none before it is."""
-    return next((s.program for s in candidate.steps[:-1] if at_fault(s)), candidate.program)
+    steps = candidate.steps[:-1]
+    unequal = (s.program for s in steps if not verify_equal(source, s.program).equal)
+    return next(unequal, candidate.program)
 
 
-def _equal(source: Program, step: Step) -> bool:
-    return bool(verify_equal(source, step.program).equal)
+def _first_inaccurate(source: Program, candidate: Candidate, accuracy: str) -> Step | None:
+    """The first step after which errors are larger than allowed; None where those of the candidate are not."""
+    changing = [step for step in candidate.steps if step.rule in _CHANGING]
+    if not changing or _allowed(source, candidate.program, accuracy):
+        return None
+    logger.info("a derivation was not used: %s", measure(source, candidate.program, accuracy))
+    last = candidate.steps[-1]
+    before = (s for s in changing if s is not last and not _allowed(source, s.program, accuracy))
+    return next(before, last)
 
 
-def _inaccurate(source: Program, step: Step, accuracy: str) -> bool:
-    """Whether a step changes the rounding of floats, and more than is allowed."""
-    if step.rule not in _CHANGING:
-        return False
-    measured = measure(source, step.program, accuracy)
-    return measured is None or not measured.allows(accuracy)
+def _allowed(source: Program, derived: Program, accuracy: str) -> bool:
+    measured = measure(source, derived, accuracy)
+    return measured is not None and measured.allows(accuracy)

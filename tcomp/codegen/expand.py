@@ -19,21 +19,28 @@ _COMPARISONS = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
 _LIMIT = 1 << 31
 
 # Never rewritten: a shortcut for the many expressions that hold nothing else.
-_PLAIN = frozenset(("add", "sub", "mul", "fma", "where", "neg", "and", "or", "bitcast"))
+_PLAIN = frozenset(("", "add", "sub", "mul", "fma", "where", "neg", "and", "or", "bitcast"))
+_COMPARED = _PLAIN | _COMPARISONS  # whose integers may become narrower, and nothing else
 
 
 def prepare(expr: Expr, target: Target, accuracy: Accuracy = "standard") -> Expr:
     """The expression in operations that the emitter prints itself."""
-    if not any(map(_is_rewritten, postorder(expr))):
+    ops = {_kind(node) for node in postorder(expr)}
+    if ops <= _PLAIN:
         return expr
+    if ops <= _COMPARED:
+        return rewrite(expr, _simplify)
     primitive = expand(rewrite(without_dots(expr, target), _simplify), accuracy)
     primitive = without_ldexp(primitive, partial(has_scalef, target))
     primitive = primitive if target.has_fma else without_fma(primitive)
     return primitive if converts_halves(target) else without_halves(primitive)
 
 
-def _is_rewritten(node: Expr) -> bool:
-    return isinstance(node, Horizontal) or (isinstance(node, Op) and node.op not in _PLAIN)
+def _kind(node: Expr) -> str:
+    """The operation of a node; '' for one that is never rewritten."""
+    if isinstance(node, Op):
+        return node.op
+    return "fold" if isinstance(node, Horizontal) else ""
 
 
 def _simplify(node: Expr) -> Expr | None:

@@ -26,6 +26,7 @@ from tcomp.runtime import processor
 from tcomp.runtime.artifact import Argument, Artifact, DamagedArtifact
 from tcomp.runtime.cache import Cache
 from tcomp.runtime.kernel import load
+from tcomp.runtime.versions import sources
 
 KEY = "0123abcd" * 8
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
@@ -278,6 +279,20 @@ def test_front_key_depends_on_everything(monkeypatch):
     monkeypatch.setattr(caching, "toolchain", lambda: "another")
     keys.add(caching.front_key(**FRONT))
     assert base not in keys and len(keys) == len(changes) + 4
+
+
+def test_sources_are_part_of_every_key(tmp_path):
+    (tmp_path / "inner" / "cli").mkdir(parents=True)
+    kept, apart = tmp_path / "inner" / "a.py", tmp_path / "inner" / "cli" / "b.py"
+    assert sources(str(tmp_path)) == "" == sources(str(tmp_path / "nowhere"))
+    kept.write_text("1")
+    first = sources(str(tmp_path))
+    apart.write_text("2")
+    assert sources(str(tmp_path)) == first != ""
+    kept.write_text("12")
+    second = sources(str(tmp_path))
+    os.utime(kept, (1, 1))
+    assert len({first, second, sources(str(tmp_path))}) == 3
 
 
 def test_digest_sees_values_not_layout():

@@ -416,18 +416,18 @@ class Module:
 
 def postorder(*roots: Expr) -> list[Expr]:
     """Every distinct sub-expression of the roots, children first; iterative."""
-    order: list[Expr] = []
-    seen: set[Expr] = set()
-    stack: list[tuple[Expr, bool]] = [(root, False) for root in reversed(roots)]
+    order: dict[Expr, None] = {}
+    stack: list[tuple[Expr, tuple[Expr, ...] | None]] = [(root, None) for root in reversed(roots)]
     while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack.extend((child, False) for child in reversed(node.children()) if child not in seen)
-    return order
+        node, children = stack.pop()
+        if node in order:
+            continue
+        if children is None and (children := node.children()):
+            stack.append((node, children))
+            stack.extend([(child, None) for child in reversed(children) if child not in order])
+        else:
+            order[node] = None
+    return list(order)
 
 
 def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
