@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
 from tcomp import passes, schedule
 from tcomp.autotune.database import Database
 from tcomp.autotune.record import Key, Record
+from tcomp.autotune.workload import read_text
 from tcomp.cost_model.features import features
 from tcomp.cost_model.ranker import Example
 from tcomp.diagnostics import Error
 from tcomp.ir.plan import Group
-from tcomp.ir.tensor.binding import bind
-from tcomp.lang import lower, parse
-from tcomp.lang.words import BIT_FUNCTIONS, FUNCTIONS
 from tcomp.options import options_from
 from tcomp.schedule.trace import Trace
 
@@ -45,8 +44,8 @@ def examples_from(database: Database) -> list[Example]:
 def group_of(text: str) -> Group | None:
     """The group that a workload's text describes; None where this version reads it otherwise."""
     try:
-        program = bind(lower(parse(text), functions=FUNCTIONS | BIT_FUNCTIONS), {})
+        program, bound = read_text(text)
     except Error:
         return None
-    groups = schedule.completed(passes.plan(program)).groups
+    groups = schedule.completed(replace(passes.plan(program), constants=bound)).groups
     return groups[0] if len(groups) == 1 else None

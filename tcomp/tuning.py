@@ -20,9 +20,8 @@ from tcomp.autotune.runner import ProcessRunner
 from tcomp.autotune.search import Search
 from tcomp.autotune.tuner import Contest, Progress
 from tcomp.autotune.tuner import tune as run_contests
-from tcomp.autotune.workload import workload_of
+from tcomp.autotune.workload import text_of
 from tcomp.diagnostics import BindingError
-from tcomp.ir.tensor.printer import print_program
 from tcomp.options import Options, options_from
 from tcomp.pipeline import Stages, build, specialise
 from tcomp.source import Source, read_source
@@ -198,7 +197,7 @@ def contests_for(
         if key in contests:
             contests[key].weight += 1
             continue
-        program = print_program(workload_of(group))
+        program = text_of(group)
         guidance = Guidance(group, options.target, options.threads, seed, others)
         guidance.learn(_known(store, key))
         search = Search(space, guidance.rank, space.first, seed)

@@ -109,6 +109,21 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+PRODUCTS = """
+## Products of narrow types
+
+Integers are exact: sums wrap in the type of the sum, whatever words the products are cut into.
+
+Products of bf16 and f16 are summed in f32. Where the processor multiplies pairs of bf16 faster than f32
+(`vdpbf16ps`), "standard" and "fast" use it: products are exact in f32, sums are rounded to nearest even after
+each product or each pair, and denormal operands, products and sums may count as zero, which changes a sum by less
+than 2^-126 for each product. "strict" widens every element to f32 and keeps denormal numbers.
+
+A factor that is the same within blocks of a sum (a scale for each 32 weights) may multiply the blocks' sums
+instead of their elements, in every class: this leaves out one rounding of each product, and adds none.
+"""
+
+
 def page(rows: list[Row], count: int) -> str:
     return f"""# Accuracy of the elementary functions
 
@@ -119,7 +134,7 @@ vector, rarely taken paths included; *ns* is the time for one element in cache o
 that wrote the page ({host_target().cpu}). "standard" promises 4 ULP; "strict" 1 ULP for f32 and 2 for f64.
 
 {table(rows)}
-"""
+{PRODUCTS}"""
 
 
 def main() -> None:

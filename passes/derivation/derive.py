@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 
 from tcomp.ir.tensor.nodes import Program, postorder
 from tcomp.passes.accuracy import Accuracy
@@ -95,8 +96,9 @@ def derive(
     rules: tuple[Rule, ...] = RULES,
     reassociate_floats: bool = True,
     clock: Callable[[], float] = time.perf_counter,
+    patience: float = inf,
 ) -> Derivation:
-    """The cheapest equal program found within `seconds`.
+    """The cheapest equal program found within `seconds`, or before `patience` (see `search`) ends.
 
     `program` is bound. `cost` judges programs; `promise` says what a program may yet come to and guides the
     search. `reassociate_floats=False` (accuracy class `strict`) leaves out the rules that change the
@@ -112,6 +114,7 @@ def derive(
         promise=promise,
         rules=rules,
         clock=clock,
+        patience=patience,
     )
     source = found.states[0]
     limit = WORTHWHILE * source.cost

@@ -84,8 +84,14 @@ NOTHING = Known()
 def cycles(definition: Definition, known: Known = NOTHING) -> float:
     """Estimated cycles of a definition that is a loop nest of its own, or one of a block (`passes.blocks`)."""
     found = occurrence(definition)
-    work = _contraction(definition, found, known) if found is not None else _nest(definition)
-    return START + work + _memory(definition, known)
+    memory = _memory(definition, known)
+    if found is None:
+        return START + _nest(definition) + memory
+    work = _multiplying(definition, found)
+    # Bound operands are asked for ahead, so that they arrive while others are multiplied.
+    ahead = any(_is_bound(side, known.bound) for side in (found.left, found.right))
+    both = max(work, memory) if ahead else work + memory
+    return START + both + _around(definition, found, known)
 
 
 @lru_cache(1 << 14)
@@ -162,22 +168,30 @@ def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
 # -- contractions ------------------------------------------------------------------------------------
 
 
-def _contraction(definition: Definition, found: Occurrence, known: Known) -> float:
+def _multiplying(definition: Definition, found: Occurrence) -> float:
+    """Cycles of the multiplications."""
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
-    rows, batch = extent(found.rows), extent(found.batch)
-    inner = extent(found.inner)
+    rows, inner = extent(found.rows), extent(found.inner)
     # Vectors fill where columns are one range of memory of the result; so do rows if they are one.
     runs = [_innermost(definition, found.columns)]
     runs += [rows] if _innermost(definition, found.rows) == rows else []
     filled = max(n / (lanes * ceil(n / lanes)) for n in runs)
     tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
     depth = inner / (inner + 8.0)
-    work = found.products / (PRODUCTS * lanes * filled * tile * depth)
+    return found.products / (PRODUCTS * lanes * filled * tile * depth)
+
+
+def _around(definition: Definition, found: Occurrence, known: Known) -> float:
+    """Cycles of packing, of what factors compute, and of the epilogue."""
+    lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
     left = 0.0 if _in_place(found) else _packed(found.left, found.rows, found)
-    right = _right(found, known.bound)
-    return (
-        work + batch * (left + right) + _inside(found) + _outside(definition) / (PRODUCTS * lanes)
-    )
+    packed = extent(found.batch) * (left + _right(found, known.bound))
+    return packed + _inside(found) + _outside(definition) / (PRODUCTS * lanes)
+
+
+def _is_bound(factors: tuple[Expr, ...], bound: frozenset[Tensor]) -> bool:
+    reads = {n.tensor for f in factors for n in postorder(f) if isinstance(n, Read)}
+    return bool(reads) and reads <= bound
 
 
 def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
@@ -194,8 +208,7 @@ def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
 
 def _right(found: Occurrence, bound: frozenset[Tensor]) -> float:
     """Cycles of packing the right operand. One that slides is only read where it lies if the left one is plain."""
-    reads = {n.tensor for f in found.right for n in postorder(f) if isinstance(n, Read)}
-    if (bound and reads <= bound) or _reads_codes(found.right):  # codes are moved as they are
+    if _is_bound(found.right, bound) or _reads_codes(found.right):  # codes are moved as they are
         return 0.0
     if not all(map(_is_regular, found.left)) and not all(map(_is_regular, found.right)):
         return extent(found.columns) * extent(found.inner) * PACK_STRIDED

@@ -13,6 +13,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 from tcomp.ir.tensor.nodes import Program, Statement, count
 from tcomp.ir.tensor.tables import table_iters
@@ -26,6 +27,7 @@ MAX_GROWTH = 4  # a state with this many times the nodes of the source is not ex
 MAX_COST_RATIO = 16.0  # nor one that promises no less than this many times the best
 DISTANCE = 0.1  # of its promise a state is put back for each mismatch
 STEP = 0.01  # and for each step
+LEAST_GAIN = 1e-3  # of the best cost: what counts as progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,13 @@ def search(
     promise: Cost,
     rules: tuple[Rule, ...],
     clock: Callable[[], float] = time.perf_counter,
+    patience: float = inf,
 ) -> Found:
-    """Searches what `source`, a program in normal form, equals."""
+    """Searches what `source`, a program in normal form, equals.
+
+    Without a cheaper program the search ends after `patience` states, and with one that was found as state n
+    after so many and n / 8 times as many again.
+    """
     start = clock()
     first = State(source, cost(source), promise(source), None, "", "", 0, mark(source))
     states = [first]
@@ -87,6 +94,7 @@ def search(
     queue: list[tuple[float, int, State]] = [(first.priority, 0, first)]
     limit = MAX_GROWTH * _nodes(source) + 64
     forms = _Forms()
+    last = 0  # the state that was the best when it was found
     while queue:
         _, _, state = heapq.heappop(queue)
         if depths[state.mark] < state.depth:
@@ -95,7 +103,7 @@ def search(
             continue
         depth = state.depth + 1
         for rule, tensor, written in _successors(state, rules):
-            if clock() - start > seconds:
+            if clock() - start > seconds or len(states) > patience * (1 + last / 8):
                 return Found(tuple(states), complete=False)
             program, own = forms.of(written)
             if depths.get(own, depth + 1) <= depth or _nodes(program) > limit:
@@ -103,6 +111,8 @@ def search(
             depths[own] = depth
             made = State(program, cost(program), promise(program), state, rule, tensor, depth, own)
             states.append(made)
+            if made.cost < best * (1 - LEAST_GAIN):
+                last = len(states)
             best = min(best, made.cost)
             heapq.heappush(queue, (made.priority, len(states), made))
     return Found(tuple(states), complete=True)

@@ -47,9 +47,9 @@ from tcomp.passes.scoping import free_iters, fresh_name
 
 TAPS = 3
 MOST_AXES = 2
-# Transformed filters are larger: with fewer uses reading them takes longer than direct products
-# (512 x 7 x 7: direct 1.75 ms, F(2, 3) with 16 tiles 1.86 ms).
-LEAST_TILES = 32
+# Transformed filters are larger, and with few uses reading them takes as long as direct products (Zen 5, two
+# threads, ms, direct and F(2, 3) with 16 tiles: 512 x 7 x 7 0.64 and 0.45, 256 x 7 x 7 0.120 and 0.082).
+LEAST_TILES = 16
 LEAST_CHANNELS = 4  # summed, and made of each place: with fewer, products are no matrix products
 
 
@@ -175,7 +175,7 @@ class _Lemma:
         data = self._transformed("data", self.algorithm.data, pixel, self._data_iters())
         taps = self._transformed("taps", self.algorithm.taps, self._tap, self._tap_iters())
         products = self._products(data, taps)
-        return [*image, data, taps, products, *self._results(products)]
+        return [taps, *image, data, products, *self._results(products)]
 
     # -- operands ------------------------------------------------------------------------------------
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from tcomp.autotune.database import Database, DatabaseError
 from tcomp.autotune.record import Key
-from tcomp.autotune.workload import workload_of
-from tcomp.ir.tensor.canonical import fingerprint
+from tcomp.autotune.workload import identity
 from tcomp.schedule import space
 from tcomp.schedule.trace import Trace
 
@@ -28,7 +27,7 @@ def key_of(group: Group, trace: Trace, options: Options) -> Key:
     target = options.target
     features = ",".join(sorted(f for f in target.features.split(",") if f.startswith("+")))
     return Key(
-        workload=fingerprint(workload_of(group)),
+        workload=identity(group),
         target=f"{target.triple} {target.cpu} {features}",
         threads=options.threads,
         accuracy=options.accuracy,

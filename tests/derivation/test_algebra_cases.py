@@ -184,25 +184,17 @@ def test_linear_layers_collapse_unless_something_is_between(m: int, k: int, n: i
         assert at_a_call(act) >= 2 * m * (k * n + n * p)
 
 
-@pytest.mark.parametrize(
-    ("n", "c", "h", "accuracy"),
-    [(1, 64, 56, "fast"), (1, 256, 14, "standard"), (2, 128, 29, "standard")],
-)
-def test_winograd_saves_products_with_bound_weights(n: int, c: int, h: int, accuracy: str) -> None:
+@pytest.mark.parametrize(("n", "c", "h"), [(1, 64, 56), (1, 256, 14), (2, 128, 29), (1, 512, 7)])
+def test_winograd_saves_products_with_bound_weights(n: int, c: int, h: int) -> None:
     text = CONVOLUTION.format(n=n, c=c, h=h, o=c)
-    found = concluded(text, 30, constants="F", accuracy=accuracy)
+    found = concluded(text, 30, constants="F")
     assert any(rule.startswith("Winograd") for rule in rules_of(found))
-    assert found.accuracy is not None and found.accuracy.allows(accuracy)
+    assert found.accuracy is not None and found.accuracy.allows("standard")
     called = split_constants(found.program, frozenset("F"))[1]
     products = sum(o.products for o in map(occurrence, called.definitions()) if o is not None)
     tiles = -(-h // 2)
     assert products <= n * c * c * 16 * tiles * tiles  # of 36 for each tile of 2 x 2
     assert not rules_of(concluded(text, 30, constants="F", accuracy="strict"))
-
-
-def test_winograd_does_not_pay_for_seven_by_seven() -> None:
-    found = concluded(CONVOLUTION.format(n=1, c=512, h=7, o=512), 30, constants="F")
-    assert not any(rule.startswith("Winograd") for rule in rules_of(found))
 
 
 def test_equal_parts_are_computed_once() -> None:

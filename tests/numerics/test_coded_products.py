@@ -13,7 +13,7 @@ import pytest
 import tcomp
 from tcomp import schedule
 from tcomp.autotune.worker import open_session
-from tcomp.autotune.workload import workload_of
+from tcomp.autotune.workload import read_text, text_of
 from tcomp.codegen.emit import emit
 from tcomp.codegen.host import host_target
 from tcomp.codegen.llvm import assembly
@@ -21,7 +21,6 @@ from tcomp.codegen.named import target_named
 from tcomp.ir.dtypes import dtype
 from tcomp.ir.loop.interpreter import interpret
 from tcomp.ir.nibbles import packed_in_bytes
-from tcomp.ir.tensor.printer import print_program
 from tcomp.pipeline import Stages
 from tcomp.schedule.contraction.coded_blocking import CODED
 from tests.compiled import Compiled
@@ -188,11 +187,17 @@ def test_drawn_schedules(case: Case) -> None:
         check(got, case, arrays)
 
 
-def test_workloads_can_be_tuned() -> None:
-    """A stored workload calls functions of bits, which programs cannot; the worker reads it all the same."""
-    case = Case(3, 40, 200, 20, "i4")
-    f = tcomp.compile(case.text, accuracy="strict", threads=2)
-    f(*case.packed(case.arrays()).values())
+@pytest.mark.parametrize("bound", [(), ("W", "S")])
+def test_workloads_can_be_tuned(bound: tuple[str, ...]) -> None:
+    """A stored workload calls functions of bits, which programs cannot; the worker reads it all the same, and
+    packs before it measures what is bound."""
+    case = Case(3, 140, 200, 20, "i4")
+    stored = case.packed(case.arrays())
+    constants = {name: stored.pop(name) for name in bound}
+    f = tcomp.compile(case.text, accuracy="strict", threads=2, constants=constants)
+    f(*stored.values())
     (group,) = schedule.completed(f.stages().plan).groups
-    task = {"program": print_program(workload_of(group)), "seed": 0, "threads": 2}
+    assert {t.name for t in group.constants} == set(bound)
+    task = {"program": text_of(group), "seed": 0, "threads": 2}
+    assert {t.name for t in read_text(task["program"])[1]} == set(bound)
     assert open_session(task).measure(f.schedule[0])["seconds"]

@@ -244,6 +244,26 @@ def test_many_terms_of_few_outputs_are_split() -> None:
     ]  # of 2048 terms each, and 1088 left over
 
 
+@pytest.mark.parametrize("d, e", [(11, 6), (8, 17), (33, 4)])
+def test_lines_are_packed_along_the_run_in_which_they_lie(d: int, e: int) -> None:
+    """A[e, f, b, a, d] with columns d, e is contiguous along d; what is packed, along e."""
+    extents = {"a": 2, "b": 3, "c": 5, "d": d, "e": e, "f": 7}
+    source = contraction("abcde", "efbad", "cf", extents)
+    inputs = random_inputs(source)
+    expected = contraction_reference(inputs, "abcde", "efbad", "cf")
+    for target in (NEON, WIDE):
+        check(source, expected, inputs, target=target)
+        found = match(next(iter(source.definitions())))
+        assert found is not None
+        geometry = survey_dense(found, target)
+        assert geometry.right.by_lines and geometry.right.across == 0
+        start = replace(choose(geometry, 1), right=PRIVATE, tile_vectors=1, depth=geometry.inner)
+        for columns in (e, d * e):
+            decided = replace(start, task_columns=columns)
+            assert is_legal(geometry, decided)
+            check(source, expected, inputs, target=target, decided=to_trace(decided))
+
+
 def test_constant_matrices_are_packed_before_any_call() -> None:
     source = matmul(100, 96, 200, tb=True)
     (definition,) = source.definitions()

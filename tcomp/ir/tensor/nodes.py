@@ -283,11 +283,9 @@ def depends_on_data(expr: Expr) -> bool:
 
 
 def _reads_by_data(node: Expr) -> bool:
-    if isinstance(node, Read) and node.otherwise is None:
-        found = any(isinstance(a, Value) for i in node.index for a in i.leaves())
-        if found:
-            return True
-    return any(map(depends_on_data, node.children()))
+    if not isinstance(node, Read) or node.otherwise is not None:
+        return any(map(depends_on_data, node.children()))
+    return any(isinstance(a, Value) for i in node.index for a in i.leaves())
 
 
 def _postorder(expr: Expr) -> list[Expr]:

@@ -42,6 +42,16 @@ def near_last(iters: Sequence[Iter], factor: Expr, inner: Sequence[Iter]) -> tup
     return tuple(order)
 
 
+def by_axis(iters: Sequence[Iter], factor: Expr) -> tuple[Iter, ...]:
+    """Iterators in the order of the axes along which a factor moves with them, so that neighbours among their
+    points share lines of memory: a, b as b, a for A[d, b, e, a]."""
+    places: dict[Iter, int] = {}
+    for node in postorder(factor):
+        for axis, index in enumerate(node.index if isinstance(node, Read) else ()):
+            places |= {it: axis for it in iters if index.coefficient(it) != 0}
+    return tuple(sorted(iters, key=lambda it: places.get(it, -1)))
+
+
 def _runs_along(factor: Expr, it: Iter) -> bool:
     """Whether some read of a factor is contiguous along an iterator."""
     return any(

@@ -33,9 +33,7 @@ from tcomp.schedule.contraction.narrow import value_range
 CODES = 16
 PER_WORD = 8  # codes in an i32
 _LEAST_BLOCK = PER_WORD
-_FEW_ROWS = (
-    64  # above, elements are better scaled once and for all, if they are no codes of four bits
-)
+_FEW_ROWS = 64  # above, elements of more than four bits are better scaled once and for all
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tcomp.ir.dtypes import DType
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.loop.nodes import Buffer, Expr, Load, Space, rewrite
 from tcomp.ir.tensor import nodes as t
-from tcomp.ir.tensor.orientation import PHASES
+from tcomp.ir.tensor.orientation import PHASES, by_axis
 from tcomp.schedule.contraction.dimensions import (
     Dimension,
     Scope,
@@ -71,6 +71,17 @@ class Operand:
         run = _unfitness(strides(self.by_run, self.runs[-1].at))
         inner = _unfitness(strides(self.value, self.inner[self.along].at))
         return not self.is_affine_along(self.own) and run <= inner
+
+    @property
+    def across(self) -> int | None:
+        """The number of the run along which it is contiguous, where that is a long one and not the last."""
+        steps = [strides(self.by_run, run.at) for run in self.runs]
+        near = [
+            k
+            for k, run in enumerate(self.runs[:-1])
+            if not _unfitness(steps[k]) and run.extent >= _LONG
+        ]
+        return near[-1] if near and _unfitness(steps[-1]) and self.is_plain() else None
 
     def runs_along_own(self) -> bool:
         """Whether vectors run better along the side's own dimension than along an inner one."""
@@ -172,7 +183,8 @@ def survey(contraction: Contraction, scope: Scope) -> Geometry:
     batch = scope.dimension(contraction.batch, "batch")
     rows = scope.dimension(contraction.rows, "row")
     for start in range(len(contraction.columns)):
-        spread = scope.dimension(contraction.columns[:start], "spread")
+        outside = by_axis(contraction.columns[:start], contraction.right)
+        spread = scope.dimension(outside, "spread")
         columns = scope.dimension(contraction.columns[start:], "column")
         around = [batch, spread, rows, columns]
         epilogue, sums = _epilogue(contraction, scope, around)

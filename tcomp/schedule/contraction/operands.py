@@ -339,7 +339,8 @@ class LineRight:
         block = Block.of(right.inner, start, stop)
         value = right.by_run.sub(task.place)
         packer = Packer(value, self.buffer, block, self.b.lanes, self.g.scope.names)
-        return packer.lines(own, self.pitch)
+        whole = right.across != 0 or self.b.task_columns == self.g.columns.extent
+        return packer.lines(own, self.pitch, right.across if whole else None)
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         line = flat(self.inner).sub(inner) - tile.start

@@ -104,10 +104,13 @@ class Packer:
             lambda at: self._vectors(last, at, lambda p, w: self._put(p, last[0], w, address)),
         )
 
-    def lines(self, own: Block, pitch: int) -> list[Stmt]:
-        """buffer[inner][own], rows `pitch` apart; vectors along the last own dimension."""
+    def lines(self, own: Block, pitch: int, across: int | None = None) -> list[Stmt]:
+        """buffer[inner][own], rows `pitch` apart; vectors along the last own dimension, or along that of number
+        `across`, and transposed."""
         address = self.inner.offset() * pitch + own.offset()
         *outer, last = own.ranges()
+        if across is not None:
+            return self._crossed_lines(outer, last[0], across, own, address)
         return self._nest(
             [*self.inner.ranges(), *outer],
             lambda at: self._vectors(last, at, lambda p, w: self._put(p, last[0], w, address)),
@@ -180,6 +183,32 @@ class Packer:
 
         return _shared_out(self._over_panels(panel, blocks), parallel)
 
+    def _crossed_lines(
+        self,
+        outer: list[tuple[Dimension, Int, Int]],
+        last: Dimension,
+        across: int,
+        own: Block,
+        address: Int,
+    ) -> list[Stmt]:
+        """Squares of the last own dimension and the one in which the source is contiguous."""
+        vectors = outer.pop(across)
+        pitch = prod(d.extent for d in own.dimensions[across + 1 :])
+
+        def body(place: Point, depth: int) -> list[Stmt]:
+            statements: list[Stmt] = []
+            for first in range(0, last.extent, self.lanes):
+                shape = (min(self.lanes, last.extent - first), depth)
+                at = address.sub({last.at: Int.of(first)})
+                statements += self._transposed(
+                    place, last, Int.of(first), vectors[0], shape, at, pitch, padded=False
+                )
+            return statements
+
+        return self._nest(
+            [*self.inner.ranges(), *outer], lambda at: self._vectors(vectors, at, body)
+        )
+
     # -- parts -------------------------------------------------------------------------------------
 
     def _put(self, place: Point, along: Dimension, width: int, address: Int) -> list[Stmt]:
@@ -211,8 +240,10 @@ class Packer:
         shape: tuple[int, int],
         address: Int,
         pitch: int,
+        padded: bool = True,
     ) -> list[Stmt]:
-        """A block of `shape` = (own, inner) positions, stored as rows along own, `pitch` apart."""
+        """A block of `shape` = (own, inner) positions, stored as rows along own, `pitch` apart, with zeros behind
+        them if `padded`."""
         count, depth = shape
         mask = leading(depth, self.lanes)
         along = vectorize(self.value, last.at, self.lanes, mask)
@@ -234,8 +265,10 @@ class Packer:
                 statements.append(Declare(local, value))
                 fresh.append(local)
             rows, distance = fresh, 2 * distance
-        start = address.sub(place)
-        return statements + [Store(self.buffer, start + k * pitch, rows[k]) for k in range(depth)]
+        start, inside = address.sub(place), None if padded else leading(count, self.lanes)
+        return statements + [
+            Store(self.buffer, start + k * pitch, rows[k], mask=inside) for k in range(depth)
+        ]
 
     # -- loops -------------------------------------------------------------------------------------
 
