@@ -62,15 +62,15 @@ class Step:
     program: Program
 
 
-def everywhere(local: LocalRule, *ops: str) -> Application:
+def everywhere(local: LocalRule, op: str, *more: str) -> Application:
     """Lifts a rule on expressions to programs: one result for each place and each way to apply it.
 
-    `ops` are the operations and reductions that it may rewrite.
+    `op` and `more` are the operations and reductions that it may rewrite.
     """
 
     def rule(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
         nodes = operations(definition)
-        for node in (n for op in ops for n in nodes.get(op, ())):
+        for node in (n for name in (op, *more) for n in nodes.get(name, ())):
             for replacement in local(node, set(taken)):
                 body = replaced(definition.body, node, replacement)
                 yield (Definition(definition.tensor, definition.iters, body),)

@@ -77,17 +77,16 @@ UNEVEN = {
         ("sqrt(H[i, j])", "sqrt"),
     ],
 )
-@pytest.mark.parametrize(("m", "k", "n", "p"), [(64, 512, 512, 4), (61, 257, 509, 3)])
+@pytest.mark.parametrize(("m", "k", "n", "p"), [(512, 512, 512, 4), (211, 257, 509, 3)])
 def test_nothing_is_pulled_through_a_function(
     act: str, name: str, m: int, k: int, n: int, p: int
 ) -> None:
-    """Without the function the last product would come first."""
+    """Without the function the cheap product comes first."""
     found = concluded(THROUGH.format(m=m, k=k, n=n, p=p, act=act), accuracy="fast")
     assert functions(found.program).count(name) == 1
     assert work(found.program) >= 2 * (m * k * n + m * n * p)
-    assert (
-        work(concluded(THROUGH.format(m=m, k=k, n=n, p=p, act="H[i, j]")).program) < 4 * k * n * p
-    )
+    free = concluded(THROUGH.format(m=m, k=k, n=n, p=p, act="H[i, j]"), accuracy="fast")
+    assert work(free.program) < 2.1 * (k * n * p + m * k * p)
 
 
 @pytest.mark.parametrize("name", INTEGERS)

@@ -34,7 +34,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "(A[0] else 0) * g(e), 0 where e is not in 0:n",
         "outside that place a factor of the term is a guard's 0",
         "Iverson's bracket; Concrete Mathematics, section 2.1",
-        everywhere(residues.single_place),
+        everywhere(residues.single_place, "sum"),
         reassociates=False,
         always=True,
     ),
