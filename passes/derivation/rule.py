@@ -39,7 +39,7 @@ class Rule:
     class `strict` forbids; all rules are exact over the integers and over any field. `always` marks rules
     that only ever help: a program to which one applies is not rewritten in another way. `keeps_loops`
     marks rules that change what is computed at a point and no loop: what they save is known well, however
-    little it is.
+    little it is. `cancels` marks rules whose errors are often more than `standard` allows.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Rule:
     reassociates: bool = True
     always: bool = False
     keeps_loops: bool = False
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ RULES: tuple[Rule, ...] = (
             "f is a factor that moves with y + r (and x + s); the others do not know y",
             "Winograd (1980); Lavin and Gray, CVPR 2016; points: toom_cook.py",
             winograd(toom_cook(m, 3, points)),
+            cancels=m > 2,
         )
         for m, points in ((2, (0, 1, -1)), (4, (0, *EIGHTHS)))
     ),
