@@ -15,6 +15,7 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "at most 9 terms, one of which depends on fewer iterators than the product or is a product of sums",
         "binomial theorem; distances by norms: K. Fukunaga, Statistical Pattern Recognition, 1990",
         everywhere(linear.expand_sum, "sum"),
+        cancels=True,
     ),
     Rule(
         "sum splitting by divisors",

@@ -25,7 +25,8 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
     program that fails is not looked at: it has the same fault.
     """
     rejected: set[Program] = set()
-    suspects: set[str] = set()  # rules after whose steps errors were too large
+    # Rules after whose steps errors are probably too large.
+    suspects = {r.name for r in RULES if r.cancels} if accuracy == "standard" else set[str]()
     tried = 0
     for candidate in found.candidates:
         if tried == MOST_TRIED:

@@ -39,7 +39,8 @@ class Rule:
     class `strict` forbids; all rules are exact over the integers and over any field. `always` marks rules
     that only ever help: a program to which one applies is not rewritten in another way. `certain`
     marks rules whose saving is known well, however little it is: they change what is computed at a point
-    and no loop, or apply only where they were measured to be faster.
+    and no loop, or apply only where they were measured to be faster. `cancels` marks rules whose errors are
+    often more than `standard` allows.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Rule:
     reassociates: bool = True
     always: bool = False
     certain: bool = False
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)

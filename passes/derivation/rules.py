@@ -31,6 +31,7 @@ LEMMAS: tuple[Rule, ...] = (
             "Winograd (1980); Lavin and Gray, CVPR 2016; points: toom_cook.py",
             winograd(toom_cook(m, 3, points)),
             certain=True,
+            cancels=m > 2,
         )
         for m, points in ((2, (0, 1, -1)), (4, (0, *EIGHTHS)))
     ),
@@ -43,6 +44,7 @@ LEMMAS: tuple[Rule, ...] = (
             "Strassen, Numer. Math. 13 (1969); Huang et al., SC 2016",
             strassen(levels, least),
             certain=True,
+            cancels=levels > 1,
         )
         for name, levels, least in (("Strassen", 1, 2048), ("Strassen, two levels", 2, 4096))
     ),
