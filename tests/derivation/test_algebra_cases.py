@@ -206,3 +206,19 @@ def test_equal_parts_are_computed_once() -> None:
     program = plan(written(text)).derived()
     assert work(program) < 1.6 * 2 * 64 * 32 * 16
     assert functions(program).count("tanh") == 1
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_every_part_of_a_whole_program_is_improved(count: int) -> None:
+    """Functions between them keep parts apart; each is derived as it would be alone."""
+    n = 256
+    inputs = ", ".join(f"A{k}: f32[{n}, {n}], B{k}: f32[{n}, {n}]" for k in range(count))
+    text = f"def f(v0: f32[{n}], {inputs}) -> v{count}: f32[{n}]:\n"
+    for k in range(count):
+        text += (
+            f"    C{k}[i, j] = sum[k](A{k}[i, k] * B{k}[k, j])\n"
+            f"    v{k + 1}[i] = relu(sum[j](C{k}[i, j] * v{k}[j]))\n"
+        )
+    found = searched(text, 400)
+    assert work(found.program) <= count * (4 * n * n + 20 * n)
+    assert functions(found.program).count("relu") == count
