@@ -184,8 +184,10 @@ def _multiplying(definition: Definition, found: Occurrence) -> float:
 def _around(definition: Definition, found: Occurrence, known: Known) -> float:
     """Cycles of packing, of what factors compute, and of the epilogue."""
     lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
-    left = 0.0 if _in_place(found) else _packed(found.left, found.rows, found)
-    packed = extent(found.batch) * (left + _right(found, known.bound))
+    kept = _in_place(found) or _is_bound(found.left, known.bound)
+    left = 0.0 if kept else _packed(found.left, found.rows, found)
+    together = _innermost(definition, found.rows) == extent(found.rows)
+    packed = extent(found.batch) * (left + _right(found, known.bound, together))
     return packed + _inside(found) + _outside(definition) / (PRODUCTS * lanes)
 
 
@@ -206,12 +208,17 @@ def _innermost(definition: Definition, iters: tuple[Iter, ...]) -> float:
     return run
 
 
-def _right(found: Occurrence, bound: frozenset[Tensor]) -> float:
-    """Cycles of packing the right operand. One that slides is only read where it lies if the left one is plain."""
+def _right(found: Occurrence, bound: frozenset[Tensor], together: bool) -> float:
+    """Cycles of packing the right operand. One that slides is copied by place only where rows are `together`, one
+    range of the result, and the left one is plain or packed before any call."""
     if _is_bound(found.right, bound) or _reads_codes(found.right):  # codes are moved as they are
         return 0.0
-    if not all(map(_is_regular, found.left)) and not all(map(_is_regular, found.right)):
-        return extent(found.columns) * extent(found.inner) * PACK_STRIDED
+    if not all(map(_is_regular, found.right)):
+        elements = extent(found.columns) * extent(found.inner)
+        if not all(map(_is_regular, found.left)) and not _is_bound(found.left, bound):
+            return elements * PACK_STRIDED
+        if not together:
+            return elements * PACK_IRREGULAR
     return _packed(found.right, found.columns, found)
 
 
