@@ -16,7 +16,7 @@ from math import prod
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group, Plan
-from tcomp.ir.tensor.nodes import Definition, Read, Tensor
+from tcomp.ir.tensor.nodes import Definition, Read, Reduce, Tensor, postorder
 from tcomp.ir.tensor.regions import Range, Ranges, needed, reads_of
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.group import has_reuse
@@ -24,6 +24,7 @@ from tcomp.passes.group import has_reuse
 LONGEST = 6  # groups
 LEAST_BYTES = 1 << 20  # handed on: less stays in a common cache anyway
 BLOCK_BYTES = 1 << 19  # of what is handed on, in one block
+MOST_PRODUCTS = 512  # for each element handed on: with more, packing again for each block takes longer than moving
 _NEARER = 4  # how much faster what is read again comes: it stays in the shared cache, and is read in order
 _OVERLAP = 3  # how often an element of a cheap producer may be made, for blocks of one position
 
@@ -60,6 +61,8 @@ def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
     within = frozenset(t for g in run for t in g.scratch)
     across = [d for d in members[:-1] if d.tensor not in within]
     if not _depends(members, handed) or sum(map(_bytes, across)) < least_bytes:
+        return None
+    if sum(map(_products, members)) > MOST_PRODUCTS * sum(_points(d, {}) for d in across):
         return None
     blocked = tuple(it for it in members[-1].iters if _divides(it, run, members, across))
     if not blocked or not _pays(members, across, blocked):
@@ -128,6 +131,12 @@ def _pays(
 def _moves(read: Read, ranges: Ranges) -> bool:
     """Whether a read is of another place in every block."""
     return any(it in ranges for index in read.index for it in index.leaves())
+
+
+def _products(definition: Definition) -> float:
+    """Terms that are summed in all."""
+    sums = (n for n in postorder(definition.body) if isinstance(n, Reduce))
+    return _points(definition, {}) * sum(prod(it.extent.constant for it in n.iters) for n in sums)
 
 
 def _points(definition: Definition, ranges: Ranges) -> float:
