@@ -32,6 +32,7 @@ from tcomp.schedule.contraction.narrow import value_range
 
 CODES = 16
 PER_WORD = 8  # codes in an i32
+_NARROW = 16  # bits of elements that tiles widen
 _LEAST_BLOCK = PER_WORD
 _FEW_ROWS = 64  # above, elements of more than four bits are better scaled once and for all
 
@@ -123,7 +124,8 @@ def _coded(product: Contraction, nested: bool) -> CodedContraction | None:
     inner = frozenset(product.inner)
     factors = product_factors(product.right)
     small = [(c, PER_WORD) for f in factors for c in _codes(f)]
-    whole = [(n, 1) for f in factors for n in postorder(f) if isinstance(n, Read)]
+    reads = (n for f in factors for n in postorder(f) if isinstance(n, Read))
+    whole = [(n, 1) for n in reads if n.dtype.bits <= _NARROW]
     few = nested or extent(product.rows) <= _FEW_ROWS
     for code, per_word in dict.fromkeys([*small, *(whole if few else [])]):
         coded = [f for f in factors if code in postorder(f)]
