@@ -199,7 +199,7 @@ def lower_contraction(
         once, each = nest_of(geometry, blocking).before_and_at_each_step()
     read = {scope.storage[t] for t in constants}
     known = {p.buffer for p in read if isinstance(p, Placement)}
-    if packed is None:
+    if packed is None or not constants:
         return (*once, *each)
     makers: dict[Buffer | None, list[Stmt]] = {}
     for stmt in once:
