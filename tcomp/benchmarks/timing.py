@@ -131,6 +131,8 @@ def limit_threads(threads: int) -> None:
     """
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)
+    # Another processor's kernels: 1024 cubed takes 8.6 ms with them, 4.5 with its own.
+    os.environ.pop("OPENBLAS_CORETYPE", None)
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         if len(allowed) > threads:
