@@ -9,9 +9,9 @@ Marks hold in one process only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Min, Mod, Value
+from tcomp.ir.tensor.canonical_expression import chain, split_classes
 from tcomp.ir.tensor.nodes import (
     Apply,
     Const,
@@ -103,7 +103,7 @@ class _Marker:
                 places = [self._index(i, done, colours) for i in index]
                 return hash(("read", self.tensors[tensor], guard, *places))
             case Apply(op, args, dtype):
-                parts = [done[a] for a in (_chain(node) if OPS[op].associative else args)]
+                parts = [done[a] for a in (chain(node) if OPS[op].associative else args)]
                 if op in _MIRRORED:
                     op, parts = _MIRRORED[op], parts[::-1]
                 elif OPS[op].commutative:
@@ -164,7 +164,7 @@ class _Marker:
         self, node: Reduce, classes: list[list[Iter]], colours: Mapping[Iter, int]
     ) -> list[list[Iter]]:
         """Splits classes of iterators by range and by how the body uses each, until nothing splits."""
-        classes = _split(classes, {it: hash((it.lo.key, it.hi.key)) for it in node.iters})
+        classes = split_classes(classes, lambda it: hash((it.lo.key, it.hi.key)))
         while any(len(each) > 1 for each in classes):
             alike = {it: hash(("class", n)) for n, each in enumerate(classes) for it in each}
             around = {**colours, **alike}
@@ -174,7 +174,7 @@ class _Marker:
                 if len(each) > 1
                 for it in each
             }
-            finer = _split(classes, uses)
+            finer = split_classes(classes, uses.__getitem__)
             if len(finer) == len(classes):
                 return classes
             classes = finer
@@ -182,31 +182,6 @@ class _Marker:
 
 
 _MARKED = hash("marked")
-
-
-def _split(classes: list[list[Iter]], by: Mapping[Iter, int]) -> list[list[Iter]]:
-    """Each class divided by a number of its members, in the order of the numbers."""
-    finer: list[list[Iter]] = []
-    for each in classes:
-        if len(each) == 1:
-            finer.append(each)
-            continue
-        ordered = sorted(each, key=by.__getitem__)
-        finer += [list(group) for _, group in groupby(ordered, key=by.__getitem__)]
-    return finer
-
-
-def _chain(node: Apply) -> list[Expr]:
-    """The operands of a chain of one associative operation."""
-    found: list[Expr] = []
-    stack: list[Expr] = [node]
-    while stack:
-        each = stack.pop()
-        if isinstance(each, Apply) and each.op == node.op and each.dtype is node.dtype:
-            stack.extend(reversed(each.args))
-        else:
-            found.append(each)
-    return found
 
 
 def _depth(node: Expr) -> int:

@@ -262,7 +262,9 @@ def test_workers_keep_clear_of_the_caller(cores):
         for _ in range(20):
             time.sleep(0.01)  # workers sleep, and are woken by the next call
             check()
-        for task in set(os.listdir("/proc/self/task")) - own:
+        workers = set(os.listdir("/proc/self/task")) - own
+        assert workers
+        for task in workers:
             there = os.sched_getaffinity(int(task))
             assert there <= allowed and len(there) == max(1, len(allowed) - 1), there
         """)

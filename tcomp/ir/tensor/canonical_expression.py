@@ -65,7 +65,7 @@ class Canonical:
         if isinstance(node, Reduce):
             return ()
         if isinstance(node, Apply) and self.associative and OPS[node.op].associative:
-            return tuple(_chain(node))
+            return tuple(chain(node))
         return node.children()
 
     def _made(self, node: Expr, parts: list[Expr], environment: Environment) -> Expr:
@@ -137,7 +137,7 @@ class Canonical:
         self, node: Reduce, classes: list[list[Iter]], environment: Environment
     ) -> list[list[Iter]]:
         """Splits classes of iterators by range and by how the body uses each, until nothing splits."""
-        classes = _split(classes, lambda i: f"{i.lo.key}:{i.hi.key}")
+        classes = split_classes(classes, lambda i: f"{i.lo.key}:{i.hi.key}")
         while any(len(each) > 1 for each in classes):
             colours = {
                 i: Int.of(Iter(f"c{n}", i.lo, i.hi)) for n, each in enumerate(classes) for i in each
@@ -147,7 +147,7 @@ class Canonical:
                 mark = Int.of(Iter("*", marked.lo, marked.hi))
                 return self.form(node.body, {**environment, **colours, marked: mark}).key
 
-            finer = _split(classes, use)
+            finer = split_classes(classes, use)
             if len(finer) == len(classes):
                 return classes
             classes = finer
@@ -169,7 +169,7 @@ class Canonical:
         return self.heights[node]
 
 
-def _chain(node: Apply) -> list[Expr]:
+def chain(node: Apply) -> list[Expr]:
     """The operands of a chain of one associative operation."""
     found: list[Expr] = []
     stack: list[Expr] = [node]
@@ -182,13 +182,13 @@ def _chain(node: Apply) -> list[Expr]:
     return found
 
 
-def _split(classes: list[list[Iter]], by: Callable[[Iter], str]) -> list[list[Iter]]:
-    """Each class divided by a text of its members, in the order of the texts."""
+def split_classes(classes: list[list[Iter]], by: Callable[[Iter], Any]) -> list[list[Iter]]:
+    """Each class divided by a key of its members, in the order of the keys."""
     finer: list[list[Iter]] = []
     for each in classes:
         if len(each) == 1:
             finer.append(each)
             continue
-        texts = sorted(((by(i), n, i) for n, i in enumerate(each)), key=lambda t: t[:2])
-        finer += [[i for _, _, i in group] for _, group in groupby(texts, key=lambda t: t[0])]
+        keyed = sorted(((by(i), n, i) for n, i in enumerate(each)), key=lambda t: t[:2])
+        finer += [[i for _, _, i in group] for _, group in groupby(keyed, key=lambda t: t[0])]
     return finer
