@@ -14,7 +14,7 @@ from tcomp.schedule.split import split_reductions
 def completed(plan: Plan) -> Plan:
     """The plan that is scheduled: every scatter in a group of its own, long reductions in two steps, and a
     copy for every result that is an input, or that is a result already."""
-    program, groups = plan.program, list(split_reductions(split_groups(plan.groups)))
+    program, groups = plan.program, list(_split(plan.groups))
     results: list[t.Tensor] = []
     for tensor in program.results:
         if tensor in program.inputs or tensor in results:
@@ -32,6 +32,13 @@ def completed(plan: Plan) -> Plan:
     )
     known = tuple(_knowing(group, plan.constants) for group in groups)
     return Plan(renamed, known, plan.views, plan.constants)
+
+
+def _split(groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    """The groups with nothing left to split: a completed plan is complete."""
+    while (further := tuple(split_reductions(split_groups(groups)))) != groups:
+        groups = further
+    return groups
 
 
 def _knowing(group: Group, constants: frozenset[t.Tensor]) -> Group:
