@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 
 from tcomp.ir.tensor.nodes import Program
 from tcomp.passes.accuracy import Accuracy, measure
@@ -12,28 +15,39 @@ from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.verification import verify_equal
 
 MOST_TRIED = 8  # candidates that are examined before the source is taken
+MOST_FAULTS = 2  # of a rule, before candidates without it go first
 _CHANGING = frozenset(rule.name for rule in RULES if rule.reassociates)
 
 logger = logging.getLogger("tcomp")
 
 
 def chosen(found: Derivation, accuracy: str) -> Derivation:
-    """The derivation with the first candidate that holds, or without steps where none does.
+    """The derivation with the first candidate that holds, or without steps where none does."""
+    return next(_held(found, accuracy), found.without_steps())
+
+
+def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
+    """The derivation with each of the cheapest candidates that hold, cheapest first."""
+    return list(islice(_held(found, accuracy), most))
+
+
+def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
+    """Candidates that hold, as far as they are worth examining.
 
     A candidate holds if it is equal to the source over a prime field and, where a step may change the
     rounding of floats, its measured error is within what the class allows. What was derived through a
     program that fails is not looked at: it has the same fault.
     """
     rejected: set[Program] = set()
+    faults: Counter[str] = Counter()  # inaccurate steps of each rule
     # Rules after whose steps errors are probably too large.
     suspects = {r.name for r in RULES if r.cancels} if accuracy == "standard" else set[str]()
-    tried = 0
-    for candidate in found.candidates:
-        if tried == MOST_TRIED:
-            break
-        if any(step.program in rejected for step in candidate.steps):
-            continue
-        tried += 1
+    waiting = list(found.candidates)
+    for _ in range(MOST_TRIED):
+        waiting = [c for c in waiting if not any(s.program in rejected for s in c.steps)]
+        if not waiting:
+            return
+        candidate = _next(waiting, faults)
         # Measuring takes less time than verifying: where it probably decides, it comes first.
         if any(step.rule in suspects for step in candidate.steps):
             step = _first_inaccurate(found.source, candidate, accuracy)
@@ -47,24 +61,20 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
                 continue
             step = _first_inaccurate(found.source, candidate, accuracy)
         if step is None:
-            return found.choosing(candidate, _measured(found.source, candidate, accuracy))
-        suspects.add(step.rule)
-        rejected.add(step.program)
-    return found.without_steps()
+            yield found.choosing(candidate, _measured(found.source, candidate, accuracy))
+        else:
+            suspects.add(step.rule)
+            faults[step.rule] += 1
+            rejected.add(step.program)
 
 
-def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
-    """The derivation with each of the cheapest candidates that hold, cheapest first."""
-    kept: list[Derivation] = []
-    for candidate in found.candidates[:MOST_TRIED]:
-        if len(kept) == most:
-            break
-        if not verify_equal(found.source, candidate.program).equal:
-            continue
-        if _first_inaccurate(found.source, candidate, accuracy) is not None:
-            continue
-        kept.append(found.choosing(candidate, _measured(found.source, candidate, accuracy)))
-    return kept
+def _next(waiting: list[Candidate], faults: Counter[str]) -> Candidate:
+    """Takes the cheapest that has no rule which is at fault again and again, else the cheapest.
+
+    One such rule (F(4, 3) in `standard`) beside many that do not matter would use up all tries.
+    """
+    usual = (n for n, c in enumerate(waiting) if all(faults[s.rule] < MOST_FAULTS for s in c.steps))
+    return waiting.pop(next(usual, 0))
 
 
 def _measured(source: Program, candidate: Candidate, accuracy: str) -> Accuracy | None:
