@@ -177,8 +177,13 @@ class Compiled:
             self._kernels[known] = found
         return found
 
+    @property
+    def _tunes(self) -> bool:
+        """Whether kernels are tuned before they count as made."""
+        return self._options.tune not in ("off", "cached")
+
     def _from_cache(self, seen: tuple[Any, ...]) -> Specialisation | None:
-        parts = stored_parts(self._front_key(seen))
+        parts = stored_parts(self._front_key(seen, tuned=self._tunes))
         return None if parts is None else self._loaded(parts)
 
     def _made(
@@ -187,17 +192,20 @@ class Compiled:
         generics, sizes = self._bind(dict(zip(self._names, values, strict=True)))
         names = {k: v.name for k, v in generics.items()}
         program = self._program(names, sizes)
-        tune = self._options.tune
-        if tune == "background":
-            Thread(
-                target=self._tune_behind,
-                args=(known, seen, program, names, sizes),
-                daemon=True,
-                name="tcomp-tuning",
-            ).start()
-        elif not isinstance(tune, str):
-            self._tune(program, tune)
-        return self._loaded(self._kept(seen, program, names, sizes))
+        tuned = self._tunes
+        if tuned and (stages := self._untuned(program)) is not None:
+            from tcomp.tuning import tune_stages
+
+            seconds = self._options.tune
+            if isinstance(seconds, str):
+                arguments = (known, seen, program, names, sizes, stages)
+                Thread(
+                    target=self._tune_behind, args=arguments, daemon=True, name="tcomp-tuning"
+                ).start()
+                tuned = False
+            else:
+                tune_stages(stages, self._options, seconds=seconds)
+        return self._loaded(self._kept(seen, program, names, sizes, tuned))
 
     def _kept(
         self,
@@ -205,21 +213,22 @@ class Compiled:
         program: Program,
         generics: Mapping[str, str],
         sizes: Mapping[str, int],
+        tuned: bool,
     ) -> Parts:
         """Compiles with the schedules on record, and keeps the code under the front key."""
         parts = parts_for(program, self._options, frozenset(self._constants))
         facts = {**parts.call.facts, "generics": dict(generics), "sizes": dict(sizes)}
         parts = replace(parts, call=replace(parts.call, facts=facts))
-        store_parts(self._front_key(seen), parts)
+        store_parts(self._front_key(seen, tuned), parts)
         return parts
 
-    def _tune(self, program: Program, seconds: float) -> None:
-        """Spends seconds on measuring schedules, which the database keeps."""
+    def _untuned(self, program: Program) -> Stages | None:
+        """The program compiled, if the database has no measurements for some of it."""
         from tcomp.pipeline import build
-        from tcomp.tuning import tune_stages
+        from tcomp.tuning import is_tuned
 
         stages = build(program, self._options, frozenset(self._constants))
-        tune_stages(stages, self._options, seconds=seconds)
+        return None if is_tuned(stages, self._options) else stages
 
     def _tune_behind(
         self,
@@ -228,11 +237,14 @@ class Compiled:
         program: Program,
         generics: Any,
         sizes: Any,
+        stages: Stages,
     ) -> None:
         """Tunes while the untuned kernel already serves, then puts the better one in its place."""
+        from tcomp.tuning import tune_stages
+
         try:
-            self._tune(program, BACKGROUND_SECONDS)
-            better = self._loaded(self._kept(seen, program, generics, sizes))
+            tune_stages(stages, self._options, seconds=BACKGROUND_SECONDS)
+            better = self._loaded(self._kept(seen, program, generics, sizes, tuned=True))
         except Error as error:
             logger.warning("tuning in the background ended: %s", error)
             return
@@ -248,7 +260,7 @@ class Compiled:
         function = kernel.callable(self._slow)
         return Specialisation(kernel, function, facts["generics"], facts["sizes"])
 
-    def _front_key(self, seen: tuple[Any, ...]) -> str:
+    def _front_key(self, seen: tuple[Any, ...], tuned: bool) -> str:
         return cache.front_key(
             self._source.text,
             entry=self._source.entry,
@@ -259,7 +271,7 @@ class Compiled:
             accuracy=self._options.accuracy,
             threads=self._options.threads,
             target=self._options.target,
-            schedule=repr(option_facts(self._options)[-1]),
+            schedule=repr((*option_facts(self._options)[-1], tuned)),
         )
 
     def _current(self) -> Specialisation:

@@ -18,7 +18,9 @@ from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
+from tcomp.memory_speed import relative_rates
 from tcomp.passes.derivation import Derivation, call_cost, chosen, derive, least_cost
+from tcomp.passes.derivation.machine import AVX512, Machine
 from tcomp.runtime.artifact import Argument, Artifact
 
 if TYPE_CHECKING:
@@ -73,7 +75,10 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
 
 def build(program: Program, options: Options, constants: frozenset[str] = frozenset()) -> Stages:
     """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
-    derivation = derived(program, options.accuracy, constants)  # cheaper equal definitions
+    machine = machine_of(options)
+    derivation = derived(
+        program, options.accuracy, constants, machine=machine
+    )  # cheaper definitions
     return _scheduled(program, derivation, options, constants)
 
 
@@ -112,6 +117,7 @@ def derived(
     accuracy: str,
     constants: frozenset[str] = frozenset(),
     seconds: float = DERIVE_SECONDS,
+    machine: Machine = AVX512,
 ) -> Derivation:
     """The cheapest equal program that is proven equal and accurate enough; else the program itself.
 
@@ -120,13 +126,30 @@ def derived(
     found = derive(
         program,
         seconds=seconds,
-        cost=lambda p: call_cost(p, constants),
-        promise=lambda p: least_cost(p, constants),
+        cost=lambda p: call_cost(p, constants, machine),
+        promise=lambda p: least_cost(p, constants, machine),
         reassociate_floats=accuracy != "strict",
         clock=time.thread_time,  # what is found must not depend on the machine's other work
         patience=PATIENCE * seconds / DERIVE_SECONDS,
     )
     return chosen(found, accuracy)
+
+
+def machine_of(options: Options) -> Machine:
+    """What estimates know of the processor that code is made for. Of a shared cache a quarter counts as ours."""
+    target = options.target
+    near = target.l2 * options.threads
+    own, shared, far = relative_rates(options)
+    return Machine(
+        vector_bytes=target.vector_bits // 8,
+        registers=target.vector_registers,
+        products=AVX512.products if target.has_fma else AVX512.products / 2,
+        near=near,
+        shared=max(near, target.l3 // 4),
+        near_rate=AVX512.near_rate * own,
+        shared_rate=AVX512.shared_rate * shared,
+        far_rate=AVX512.far_rate * far,
+    )
 
 
 def compile_stages(stages: Stages) -> Artifact:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tcomp import config
+from tcomp import memory_speed
 from tcomp.codegen.emit import emit
 from tcomp.codegen.host import host_target
 from tcomp.codegen.llvm import compile_object
@@ -22,7 +21,6 @@ from tcomp.runtime.threads import default_threads
 if TYPE_CHECKING:
     from tcomp.ir.loop.nodes import Module
 
-VERSION = 2
 _BYTES_A_CALL = (
     64 << 20
 )  # read by one call: some milliseconds, so that starting threads does not count
@@ -34,17 +32,15 @@ def machine_speed(again: bool = False) -> dict[str, Any]:
     Measured in about two seconds the first time, then read from the user's cache folder.
     """
     target, threads = host_target(), default_threads()
-    identity = f"{VERSION} {target} {threads}"
-    path = config.cache_dir.get() / "machine.json"
-    if not again:
-        with suppress(OSError, ValueError):
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept.get("identity") == identity:
-                return dict(kept["speed"])
+    identity = memory_speed.identity(target, threads)
+    path = memory_speed.path()
+    kept = None if again else memory_speed.measured(identity)
+    if kept is not None:
+        return kept
     speed = _measured(threads)
     with suppress(OSError):  # a folder that cannot be written only costs the measurement
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(f"{path}.{os.getpid()}")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
         temporary.write_text(json.dumps({"identity": identity, "speed": speed}), encoding="utf-8")
         temporary.replace(path)
     return speed

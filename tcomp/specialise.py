@@ -62,14 +62,16 @@ def parts_for(program: Program, options: Options, constants: frozenset[str]) -> 
 
 
 def option_facts(options: Options) -> list[Any]:
-    """What of the options code depends on, as plain data: the tuning database's state included."""
+    """What of the options code depends on, as plain data: what was measured of the machine, and the tuning
+    database's state."""
     from tcomp.autotune.state import database_state
+    from tcomp.memory_speed import relative_rates
 
     return [
         repr(options.target),
         options.threads,
         options.accuracy,
-        database_state(options),
+        [*relative_rates(options), database_state(options)],
     ]
 
 

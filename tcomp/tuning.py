@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tcomp import schedule
 from tcomp.autotune.database import Database
 from tcomp.autotune.guidance import Guidance
-from tcomp.autotune.lookup import key_of
+from tcomp.autotune.lookup import key_of, legal_trace
 from tcomp.autotune.machine import machine_facts, version_facts
 from tcomp.autotune.measurement import Measurement, Runner, Task
 from tcomp.autotune.progress import line_watcher
@@ -20,8 +20,9 @@ from tcomp.autotune.runner import ProcessRunner
 from tcomp.autotune.search import Search
 from tcomp.autotune.tuner import Contest, Progress
 from tcomp.autotune.tuner import tune as run_contests
+from tcomp.autotune.verdict import decided
 from tcomp.autotune.workload import text_of
-from tcomp.diagnostics import BindingError
+from tcomp.diagnostics import BindingError, nearest
 from tcomp.options import Options, options_from
 from tcomp.pipeline import Stages, build, specialise
 from tcomp.source import Source, read_source
@@ -100,6 +101,7 @@ def tune(
     entry: str | None = None,
     sizes: Mapping[str, int] | None = None,
     params: Mapping[str, int | float | bool] | None = None,
+    constants: Collection[str] = (),
     seconds: float | None = 30,
     trials: int | None = None,
     database: Any = None,
@@ -114,15 +116,19 @@ def tune(
     """Measures schedules of a program's kernels for `seconds`, or `trials` candidates, and keeps the best.
 
     Candidates are built and run in a child process; wrong results, crashes and time-outs cost their
-    candidate only. `database` is a path or a Database, by default the user's. Later `compile` calls with
-    `tune="cached"` use what was found. With `progress` a line on standard error tells the best so far.
+    candidate only. `constants` names the inputs that `compile` will be given as constants: a schedule whose
+    weights are packed before any call is another one. `database` is a path or a Database, by default the
+    user's. Later `compile` calls with `tune="cached"` use what was found. With `progress` a line on standard
+    error tells the best so far.
 
     Raises CompileError for a program that is wrong, BindingError for sizes that are not bound.
     """
     options = options_from(threads=threads, accuracy=accuracy, tune="cached", database=database)
     if cluster is not None:
         raise BindingError("cluster: tuning on other machines is not supported yet", code="TC079")
-    stages = stages_of(read_source(source, entry), dict(sizes or {}), dict(params or {}), options)
+    stages = stages_of(
+        read_source(source, entry), dict(sizes or {}), dict(params or {}), options, constants
+    )
     limit = None if trials is not None and seconds == 30 else seconds
     return tune_stages(
         stages,
@@ -166,10 +172,21 @@ def tune_stages(
     )
 
 
+def is_tuned(stages: Stages, options: Options) -> bool:
+    """Whether the database has a measurement of every kernel of a compiled program."""
+    store = Database(options.database)
+    pairs = zip(stages.plan.groups, stages.traces, strict=True)
+    return store.path.exists() and all(store.best(key_of(g, t, options)) for g, t in pairs)
+
+
 def stages_of(
-    source: Source, sizes: Mapping[str, int], params: Mapping[str, Any], options: Options
+    source: Source,
+    sizes: Mapping[str, int],
+    params: Mapping[str, Any],
+    options: Options,
+    constants: Collection[str] = (),
 ) -> Stages:
-    """A program compiled for sizes; generic types are f32 and i32."""
+    """A program compiled for sizes; generic types are f32 and i32. `constants` names bound inputs."""
     from tcomp.ir.dtypes import f32, i32
     from tcomp.lang import lower
 
@@ -182,7 +199,14 @@ def stages_of(
             code="TC083",
             hint=f"pass sizes={{'{missing[0]}': ...}}, or --size {missing[0]}=...",
         )
-    return build(specialise(program, {s.name: sizes[s.name] for s in program.sizes}), options)
+    names = [t.name for t in program.inputs]
+    unknown = next((n for n in constants if n not in names), None)
+    if unknown is not None:
+        raise BindingError(
+            f"constants: there is no input '{unknown}'", code="TC072", hint=nearest(unknown, names)
+        )
+    concrete = specialise(program, {s.name: sizes[s.name] for s in program.sizes})
+    return build(concrete, options, frozenset(constants))
 
 
 def contests_for(
@@ -199,8 +223,13 @@ def contests_for(
             continue
         program = text_of(group)
         guidance = Guidance(group, options.target, options.threads, seed, others)
-        guidance.learn(_known(store, key))
-        search = Search(space, guidance.rank, space.first, seed)
+        before = [*store.records(**asdict(key))]
+        guidance.learn(
+            [(r.trace, r.best) for r in before if r.seconds and isinstance(r.trace, str)]
+        )
+        best = decided(before)
+        known = legal_trace(best, group, options) if best is not None else None
+        search = Search(space, guidance.rank, space.first, seed, () if known is None else (known,))
         contests[key] = Contest(
             name=_name(group),
             task=Task(program, options.threads, options.accuracy, seed),
@@ -215,35 +244,31 @@ def _encode(trace: Trace) -> str:
     return trace.to_json()
 
 
-def _known(store: Database, key: Key) -> list[tuple[str, float]]:
-    if not store.path.exists():
-        return []
-    found = store.records(workload=key.workload, threads=key.threads)
-    return [(r.trace, r.best) for r in found if r.seconds and isinstance(r.trace, str)]
-
-
 def _recorder(
     store: Database, key: Key, program: str, guidance: Guidance, seed: int
-) -> Callable[[Trace, Measurement], None]:
+) -> Callable[[Sequence[tuple[Trace, Measurement]]], None]:
     machine, versions = machine_facts(), version_facts()
 
-    def record(trace: Trace, measurement: Measurement) -> None:
+    def record(measured: Sequence[tuple[Trace, Measurement]]) -> None:
+        now = time.time()  # the same for all of a race
         store.add(
-            Record(
-                key=key,
-                program=program,
-                trace=trace.to_json(),
-                seconds=measurement.seconds,
-                error_class=measurement.error_class,
-                error_text=measurement.error_text,
-                machine=machine,
-                versions=versions,
-                seed=seed,
-                time=time.time(),
+            *(
+                Record(
+                    key=key,
+                    program=program,
+                    trace=trace.to_json(),
+                    seconds=measurement.seconds,
+                    error_class=measurement.error_class,
+                    error_text=measurement.error_text,
+                    machine=machine,
+                    versions=versions,
+                    seed=seed,
+                    time=now,
+                )
+                for trace, measurement in measured
             )
         )
-        if measurement.ok:
-            guidance.learn([(trace.to_json(), min(measurement.seconds))])
+        guidance.learn([(t.to_json(), min(m.seconds)) for t, m in measured if m.ok])
 
     return record
 

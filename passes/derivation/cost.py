@@ -26,6 +26,7 @@ from tcomp.ops import OPS
 from tcomp.passes.constants import split_constants
 from tcomp.passes.contraction_order import contraction_order
 from tcomp.passes.derivation.estimate import Known, cycles, extent, least_cycles
+from tcomp.passes.derivation.machine import AVX512, Machine
 from tcomp.passes.lift import (
     count_products,
     is_product_sum,
@@ -55,33 +56,38 @@ def arithmetic_cost(program: Program) -> float:
     return call_cost(program, frozenset())
 
 
-def call_cost(program: Program, constants: frozenset[str]) -> float:
+def call_cost(
+    program: Program, constants: frozenset[str] = frozenset(), machine: Machine = AVX512
+) -> float:
     """`arithmetic_cost` of what every call computes: what constants alone decide is free."""
-    return _total(program, constants, cycles)
+    return _total(program, constants, cycles, machine)
 
 
-def least_cost(program: Program, constants: frozenset[str] = frozenset()) -> float:
+def least_cost(
+    program: Program, constants: frozenset[str] = frozenset(), machine: Machine = AVX512
+) -> float:
     """What a program may come to by ordering its sums and making its products regular."""
     ordered = contraction_order(program)
-    least = _total(program, constants, least_cycles)
+    least = _total(program, constants, least_cycles, machine)
     return (
         least
         if ordered.body == program.body
-        else min(least, _total(ordered, constants, least_cycles))
+        else min(least, _total(ordered, constants, least_cycles, machine))
     )
 
 
-def _total(program: Program, constants: frozenset[str], of: _Estimate) -> float:
+def _total(program: Program, constants: frozenset[str], of: _Estimate, machine: Machine) -> float:
     called, bound, handed = _called(program, constants)
     total = 0.0
     for statement in called:
         if isinstance(statement, Scan):
             total += sum(
-                _stepwise(d) * of(d, Known(bound & _tensors(d))) for d in statement.definitions
+                _stepwise(d) * of(d, Known(bound & _tensors(d), machine=machine))
+                for d in statement.definitions
             )
         else:
             own = _tensors(statement)
-            total += of(statement, Known(bound & own, handed & own))
+            total += of(statement, Known(bound & own, handed & own, machine))
     return total
 
 

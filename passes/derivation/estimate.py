@@ -2,9 +2,10 @@
 
 A sum of products with reuse becomes a packed matrix product: its speed depends on how its iterators occur
 in the factors (batch, rows, columns, inner) and on how regularly the operands lie in memory. All else is
-a loop nest in vectors, whose speed depends on how its reads move along the vector. Constants are cycles of
-one AVX-512 core, fitted to measurements of the derivation cases (docs/derivation.md); orders of magnitude
-are enough, as only different forms of one program are compared.
+a loop nest in vectors, whose speed depends on how its reads move along the vector. What a core does in a
+cycle is the `Machine`'s; the other constants are cycles of one AVX-512 core, fitted to measurements of the
+derivation cases (docs/derivation.md); orders of magnitude are enough, as only different forms of one
+program are compared.
 """
 
 from __future__ import annotations
@@ -20,29 +21,17 @@ from tcomp.ir.tensor.orientation import vector_iter
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
 from tcomp.passes.contraction_order import factors_of
+from tcomp.passes.derivation.machine import AVX512, Machine
 from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
 from tcomp.passes.scoping import free_iters, index_iters
 
-VECTOR_BYTES = 64
-PRODUCTS = 2.0  # vector multiply-adds a cycle
-SCALAR_RATE = 8.0  # other operations a cycle, in vectors
 START = 150.0  # beginning a loop nest
-NEAR, FAR = 24.0, 5.0  # bytes a cycle from caches and from memory
-MIDDLE = (
-    12.0  # bytes a cycle from a shared cache: F(2, 3) on 64 x 56 x 56 beats direct products 1.2x
-)
-CACHE = 1 << 21
-LAST_CACHE = 1 << 23
-TALL = 14  # rows of a register tile
 
 # Cycles an element: read along a vector, or packed
 CONTIGUOUS, BROADCAST, STRIDED, SCATTERED = 0.08, 0.03, 0.7, 2.0
 GUARD = 0.1
 PACK, PACK_IRREGULAR, PACK_STRIDED = 0.3, 0.7, 3.5
-TABLE_RATE, TABLE_READ = (
-    16.0,
-    0.2,
-)  # operations a cycle; short strides are shuffled from whole vectors
+TABLE_READ = 0.2  # short strides are shuffled from whole vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +56,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a program says of the tensors of a definition.
+    """What a program says of the tensors of a definition, and the machine.
 
     Vectors of operands that `bound` tensors alone decide were packed before any call. `handed` tensors are
     handed from a definition to the next one block by block.
@@ -75,6 +64,7 @@ class Known:
 
     bound: frozenset[Tensor] = frozenset()
     handed: frozenset[Tensor] = frozenset()
+    machine: Machine = AVX512
 
 
 NOTHING = Known()
@@ -86,8 +76,8 @@ def cycles(definition: Definition, known: Known = NOTHING) -> float:
     found = occurrence(definition)
     memory = _memory(definition, known)
     if found is None:
-        return START + _nest(definition) + memory
-    work = _multiplying(definition, found)
+        return START + _nest(definition, known.machine) + memory
+    work = _multiplying(definition, found, known.machine)
     # Bound operands are asked for ahead, so that they arrive while others are multiplied.
     ahead = any(_is_bound(side, known.bound) for side in (found.left, found.right))
     both = max(work, memory) if ahead else work + memory
@@ -105,8 +95,8 @@ def least_cycles(definition: Definition, known: Known = NOTHING) -> float:
         reached *= group
     points = extent(definition.iters)
     products = min(points, reached) * extent(node.iters) / _periods(node.body)
-    lanes = VECTOR_BYTES / max(1, definition.tensor.dtype.bytes)
-    regular = START + products / (PRODUCTS * lanes) + _memory(definition, known)
+    rate = known.machine.products * known.machine.lanes(definition.tensor.dtype)
+    regular = START + products / rate + _memory(definition, known)
     return min(cycles(definition, known), regular)
 
 
@@ -168,27 +158,28 @@ def extent(iters: tuple[Iter, ...] | frozenset[Iter]) -> float:
 # -- contractions ------------------------------------------------------------------------------------
 
 
-def _multiplying(definition: Definition, found: Occurrence) -> float:
+def _multiplying(definition: Definition, found: Occurrence, machine: Machine) -> float:
     """Cycles of the multiplications."""
-    lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
+    lanes = machine.lanes(definition.tensor.dtype)
     rows, inner = extent(found.rows), extent(found.inner)
     # Vectors fill where columns are one range of memory of the result; so do rows if they are one.
     runs = [_innermost(definition, found.columns)]
     runs += [rows] if _innermost(definition, found.rows) == rows else []
     filled = max(n / (lanes * ceil(n / lanes)) for n in runs)
-    tile = rows / (ceil(rows / TALL) * min(TALL, rows) + 1.0)
+    tile = rows / (ceil(rows / machine.rows) * min(machine.rows, rows) + 1.0)
     depth = inner / (inner + 8.0)
-    return found.products / (PRODUCTS * lanes * filled * tile * depth)
+    return found.products / (machine.products * lanes * filled * tile * depth)
 
 
 def _around(definition: Definition, found: Occurrence, known: Known) -> float:
     """Cycles of packing, of what factors compute, and of the epilogue."""
-    lanes = VECTOR_BYTES // max(1, definition.tensor.dtype.bytes)
+    machine = known.machine
     kept = _in_place(found) or _is_bound(found.left, known.bound)
     left = 0.0 if kept else _packed(found.left, found.rows, found)
     together = _innermost(definition, found.rows) == extent(found.rows)
     packed = extent(found.batch) * (left + _right(found, known.bound, together))
-    return packed + _inside(found) + _outside(definition) / (PRODUCTS * lanes)
+    vectors = machine.products * machine.lanes(definition.tensor.dtype)
+    return packed + _inside(found) / machine.operations + _outside(definition) / vectors
 
 
 def _is_bound(factors: tuple[Expr, ...], bound: frozenset[Tensor]) -> bool:
@@ -251,14 +242,10 @@ def _places(read: Read, moving: frozenset[Iter]) -> float:
 
 
 def _inside(found: Occurrence) -> float:
-    """What factors compute, once for each of their points, while operands are packed."""
-    return (
-        sum(
-            extent(free_iters(factor))
-            * sum(OPS[n.op].cost for n in postorder(factor) if _counts(n))
-            for factor in (*found.left, *found.right)
-        )
-        / SCALAR_RATE
+    """Operations of the factors, once for each of their points, while operands are packed."""
+    return sum(
+        extent(free_iters(factor)) * sum(OPS[n.op].cost for n in postorder(factor) if _counts(n))
+        for factor in (*found.left, *found.right)
     )
 
 
@@ -305,29 +292,29 @@ def _outside(definition: Definition) -> float:
 # -- loop nests --------------------------------------------------------------------------------------
 
 
-def _nest(definition: Definition) -> float:
+def _nest(definition: Definition, machine: Machine) -> float:
     tables = frozenset(table_iters(definition))
     if tables:
-        return _table(definition, tables)
-    return _walk(definition.body, definition.iters, extent(definition.iters))
+        return _table(definition, tables, machine)
+    return _walk(definition.body, definition.iters, extent(definition.iters), machine.operations)
 
 
-def _walk(expr: Expr, around: tuple[Iter, ...], points: float) -> float:
+def _walk(expr: Expr, around: tuple[Iter, ...], points: float, rate: float) -> float:
     total = 0.0
     for node in postorder_outside_reductions(expr):
         match node:
             case Apply(op, _, _):
-                total += points * OPS[op].cost / SCALAR_RATE
+                total += points * OPS[op].cost / rate
             case Read():
                 total += points * _read(node, around)
             case Reduce():
                 inside = (*around, *node.iters)
                 inner = points * extent(node.iters)
-                total += inner / SCALAR_RATE + _walk(node.body, inside, inner)
+                total += inner / rate + _walk(node.body, inside, inner, rate)
     return total
 
 
-def _table(definition: Definition, tables: frozenset[Iter]) -> float:
+def _table(definition: Definition, tables: frozenset[Iter], machine: Machine) -> float:
     """A table is made at all its positions at once, and what they have in common once."""
     around = tuple(it for it in definition.iters if it not in tables)
     total = 0.0
@@ -335,7 +322,7 @@ def _table(definition: Definition, tables: frozenset[Iter]) -> float:
         each = extent(free_iters(node) & tables)
         match node:
             case Apply(op, _, dtype) if op != "where" and not dtype.is_bool:
-                total += each * OPS[op].cost / TABLE_RATE
+                total += each * OPS[op].cost / machine.table_operations
             case Read():
                 total += each * min(_read(node, around), TABLE_READ)
     return extent(around) * total
@@ -394,8 +381,8 @@ def _memory(definition: Definition, known: Known) -> float:
     for tensor, reached in reads.items():
         size = min(reached, extent_of(tensor)) * tensor.dtype.bytes
         near, total = near + size * (tensor in known.handed), total + size
-    rate = NEAR if total < CACHE else MIDDLE if total < LAST_CACHE else FAR
-    return near / max(rate, MIDDLE) + (total - near) / rate
+    rate = known.machine.rate(total)
+    return near / max(rate, known.machine.shared_rate) + (total - near) / rate
 
 
 def extent_of(tensor: Tensor) -> float:

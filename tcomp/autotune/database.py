@@ -171,13 +171,26 @@ class Database:
         return write_records(Path(path), self.records(), format)
 
     def distill(self, k: int = 1) -> int:
-        """Keeps the `k` fastest records of every key and forgets the rest. Returns how many went."""
-        return self._delete(
-            "id NOT IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY "
-            + ", ".join(_KEY)
-            + " ORDER BY best, id) AS place FROM records WHERE NOT failed) WHERE place <= ?)",
-            (k,),
-        )
+        """Keeps the `k` best records of every key, those of its latest race before others, and forgets the
+        rest. Returns how many went."""
+        from tcomp.autotune.verdict import latest_race
+
+        if not self.path.exists():
+            return 0
+        grouped: dict[Key, list[Record]] = {}
+        for record in self.records():
+            grouped.setdefault(record.key, []).append(record)
+        kept: list[tuple[str]] = []
+        for records in grouped.values():
+            good = [r for r in records if r.seconds]
+            raced = sorted(latest_race(good), key=lambda r: (r.best, r.id))
+            kept += [(r.id,) for r in [*raced, *(r for r in good if r not in raced)][:k]]
+        with self._connection() as connection, connection:
+            connection.execute("CREATE TEMP TABLE kept (id TEXT PRIMARY KEY)")
+            connection.executemany("INSERT OR IGNORE INTO kept VALUES (?)", kept)
+            return connection.execute(
+                "DELETE FROM records WHERE id NOT IN (SELECT id FROM kept)"
+            ).rowcount
 
     def prune(self, older_than: float) -> int:
         """Forgets records made before a time (seconds since 1970). Returns how many went."""
@@ -229,7 +242,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         )
     if layout == LAYOUT:
         return
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,) and layout == 0:
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,)
+    if tables and connection.execute("PRAGMA user_version").fetchone() == (0,):
         raise DatabaseError(
             f"{path} is an SQLite file, but not a tuning database",
             code="TC094",

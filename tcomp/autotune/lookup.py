@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tcomp.autotune.database import Database, DatabaseError
-from tcomp.autotune.record import Key
+from tcomp.autotune.record import Key, Record
+from tcomp.autotune.verdict import decided
 from tcomp.autotune.workload import identity
 from tcomp.schedule import space
 from tcomp.schedule.trace import Trace
@@ -53,14 +55,17 @@ def known_schedules(plan: Plan, analytical: Sequence[Trace], options: Options) -
 
 
 def _known(database: Database, group: Group, analytical: Trace, options: Options) -> Trace | None:
-    best = database.best(key_of(group, analytical, options))
-    if best is None:
-        return None
+    key = key_of(group, analytical, options)
+    best = decided([*database.records(**asdict(key))], analytical.to_json())
+    return None if best is None else legal_trace(best, group, options)
+
+
+def legal_trace(record: Record, group: Group, options: Options) -> Trace | None:
+    """The schedule of a record, which may come from anywhere; None for one that the group cannot have."""
     try:
-        trace = Trace.from_json(best.trace) if isinstance(best.trace, str) else None
+        trace = Trace.from_json(record.trace) if isinstance(record.trace, str) else None
     except ValueError:
         return None
-    if trace is None:
+    if trace is None or not space(group, options.target, options.threads).allows(trace):
         return None
-    legal = space(group, options.target, options.threads).allows(trace)
-    return trace if legal else None  # a record may come from anywhere
+    return trace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +43,10 @@ class Runner(Protocol):
 
     def measure(self, task: Task, trace: Any, limit: float) -> Measurement:
         """Builds, checks and times one schedule; `limit` is in seconds for all of it."""
+        ...
+
+    def race(self, task: Task, traces: Sequence[Any], limit: float) -> list[Measurement]:
+        """Builds and checks schedules, then times them in turns, so that their figures compare."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, Any
@@ -33,19 +34,18 @@ class ProcessRunner:
 
     def measure(self, task: Task, trace: Any, limit: float) -> Measurement:
         """See `Runner.measure`. A child that hangs is killed after `limit` seconds."""
-        if self._child is None or self._child.poll() is not None or self._task != task:
-            opened = self._open(task)
-            if opened is not None:
-                return opened
-        answer = self._ask({"op": "measure", "trace": trace, "limit": limit}, limit)
+        answer = self._about(task, {"op": "measure", "trace": trace, "limit": limit}, limit)
+        return answer if isinstance(answer, Measurement) else _measurement(answer)
+
+    def race(self, task: Task, traces: Sequence[Any], limit: float) -> list[Measurement]:
+        """See `Runner.race`. What ends the child is the measurement of all."""
+        answer = self._about(task, {"op": "race", "traces": list(traces)}, limit)
         if isinstance(answer, Measurement):
-            return answer
-        return Measurement(
-            tuple(answer.get("seconds", ())),
-            str(answer.get("error_class", "")),
-            str(answer.get("error_text", "")),
-            float(answer.get("build_seconds", 0.0)),
-        )
+            return [answer] * len(traces)
+        found = answer.get("race")
+        if not isinstance(found, list) or len(found) != len(traces):
+            return [_measurement(answer)] * len(traces)
+        return [_measurement(each) for each in found]
 
     def close(self) -> None:
         """Ends the child."""
@@ -58,6 +58,16 @@ class ProcessRunner:
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
+
+    def _about(
+        self, task: Task, message: dict[str, Any], limit: float
+    ) -> dict[str, Any] | Measurement:
+        """What the child says to a message about a task, which it is given first where it has another."""
+        if self._child is None or self._child.poll() is not None or self._task != task:
+            opened = self._open(task)
+            if opened is not None:
+                return opened
+        return self._ask(message, limit)
 
     def _open(self, task: Task) -> Measurement | None:
         """Gives the task to a child, a fresh one where needed; a failure is what every candidate gets."""
@@ -118,6 +128,15 @@ class ProcessRunner:
             self.close()
             return Measurement((), "worker", "the process gave an answer that is not JSON")
         return answer
+
+
+def _measurement(answer: dict[str, Any]) -> Measurement:
+    return Measurement(
+        tuple(answer.get("seconds", ())),
+        str(answer.get("error_class", "")),
+        str(answer.get("error_text", "")),
+        float(answer.get("build_seconds", 0.0)),
+    )
 
 
 def _collect(pipe: IO[str], answers: queue.Queue[str | None]) -> None:

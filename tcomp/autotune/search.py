@@ -38,13 +38,15 @@ Ranker = Callable[[Sequence[T]], Sequence[float]]
 class Search(Generic[T]):
     """Proposes schedules of a space, none twice. Deterministic for a seed and a history.
 
-    `rank` gives smaller numbers to schedules that it expects to be faster.
+    `rank` gives smaller numbers to schedules that it expects to be faster. `first` is proposed first, then
+    those that are `known` to be good from before.
     """
 
     space: Space[T]
     rank: Ranker[T]
     first: T
     seed: int = 0
+    known: Sequence[T] = ()
     proposed: set[T] = field(default_factory=set)
     measured: list[tuple[float, T]] = field(default_factory=list)
 
@@ -53,8 +55,9 @@ class Search(Generic[T]):
 
     def propose(self) -> T | None:
         """The next schedule to measure; None where nothing new was found."""
-        if self.first not in self.proposed:
-            return self._take(self.first)
+        for schedule in (self.first, *self.known):
+            if schedule not in self.proposed:
+                return self._take(schedule)
         if self._rng.random() < EXPLORE:
             drawn = self._draw()
             if drawn is not None:

@@ -21,21 +21,23 @@ T = TypeVar("T")
 CANDIDATE_SECONDS = 10.0  # for building, checking and timing one schedule
 PATIENCE = 24  # candidates without improvement after which a workload rests
 MARGIN = 0.98  # a schedule must take less than this share of the best's time to replace it
+FINALISTS = 4  # that are timed in turns in the end
+NEAR = 1.1  # of the best's time, that others may take to be among them
 
 
 @dataclass
 class Contest(Generic[T]):
     """One workload while it is tuned.
 
-    `encode` makes a schedule plain data; `record` keeps one measurement. `weight` is how often the
-    program runs the workload.
+    `encode` makes a schedule plain data; `record` keeps measurements: one, or those of a race, which compare.
+    `weight` is how often the program runs the workload.
     """
 
     name: str
     task: Task
     search: Search[T]
     encode: Callable[[T], Any]
-    record: Callable[[T, Measurement], None]
+    record: Callable[[Sequence[tuple[T, Measurement]]], None]
     weight: float = 1.0
     best: T | None = None
     best_seconds: float = float("inf")
@@ -147,7 +149,7 @@ def _step(contest: Contest[Any], runner: Runner, limit: float) -> bool:
         contest.done = True
         return False
     measurement = runner.measure(contest.task, contest.encode(schedule), limit)
-    contest.record(schedule, measurement)
+    contest.record([(schedule, measurement)])
     contest.trials += 1
     if not measurement.ok:
         contest.failures += 1
@@ -159,20 +161,30 @@ def _step(contest: Contest[Any], runner: Runner, limit: float) -> bool:
 
 
 def _confirm(contest: Contest[Any], runner: Runner) -> None:
-    """Measures the analytical schedule and the winner once more, one after the other: the machine may
-    have been busy when either had its turn."""
+    """Times the analytical schedule and the fastest others in turns, and lets that decide: they were measured
+    at different times, when the machine may have been busy with something else."""
     first = contest.search.first
-    if contest.best is None or contest.best == first:
+    near = [t for s, t in contest.search.measured if s <= NEAR * contest.best_seconds]
+    finalists = list(dict.fromkeys((first, *near)))[:FINALISTS]
+    if len(finalists) == 1 or contest.best is None:
         return
-    again: list[float] = []
-    for schedule in (first, contest.best):
-        measurement = runner.measure(contest.task, contest.encode(schedule), CANDIDATE_SECONDS)
-        contest.record(schedule, measurement)
-        again.append(min(measurement.seconds, default=float("inf")))
-    contest.first_seconds = min(contest.first_seconds, again[0])
-    contest.best_seconds = min(contest.best_seconds, again[1])
-    if contest.first_seconds <= contest.best_seconds:
-        contest.best, contest.best_seconds = first, contest.first_seconds
+    encoded = [contest.encode(t) for t in finalists]
+    measurements = runner.race(contest.task, encoded, CANDIDATE_SECONDS * len(finalists))
+    standing = list(zip(finalists, measurements, strict=True))
+    contest.record(standing)
+    seconds = [min(m.seconds, default=float("inf")) for m in measurements]
+    if min(seconds) == float("inf"):
+        return
+    number = winner(seconds, 0)
+    contest.best, contest.best_seconds = finalists[number], seconds[number]
+    if measurements[0].ok:
+        contest.first_seconds = seconds[0]
+
+
+def winner(seconds: Sequence[float], first: int) -> int:
+    """The fastest, by its number; but the first where nothing is clearly faster."""
+    best = min(range(len(seconds)), key=seconds.__getitem__)
+    return first if seconds[best] >= MARGIN * seconds[first] else best
 
 
 def _improve(contest: Contest[Any], schedule: Any, seconds: float) -> None:

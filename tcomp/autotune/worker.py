@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,24 +23,51 @@ from tcomp.autotune.workload import read_text
 from tcomp.codegen.emit import emit
 from tcomp.codegen.host import host_target
 from tcomp.codegen.llvm import compile_object
-from tcomp.ir.loop.nodes import Module
+from tcomp.ir.loop.nodes import Buffer, Module
 from tcomp.ir.plan import Plan
 from tcomp.ir.tensor.comparison import compare_with
 from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Program, Tensor
 from tcomp.ir.tensor.sampling import draw_inputs
 from tcomp.runtime.artifact import Argument, Artifact
-from tcomp.runtime.kernel import Kernel, load
+from tcomp.runtime.kernel import Kernel, Prepared, load
+from tcomp.runtime.memory import aligned
+from tcomp.runtime.outputs import fresh
 from tcomp.schedule.trace import Trace
 from tcomp.target import Target
 
 ROUNDS = 7
+RACE_ROUNDS = 15
 REGION_SECONDS = 2e-3  # of calls in a row: long enough for the clock, short beside a time slice
-GIVE_UP = 3.0  # a candidate whose first call takes this many times the best is timed once
+GIVE_UP = 3.0  # a candidate that takes this many times the best is timed once
+WARMING = (
+    3  # calls before that is said: a first call meets cold caches, new pages, and threads asleep
+)
 
 
 class Wrong(Exception):
     """The candidate computed something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A kernel that computes the right results, with a call of it on arrays such as callers have."""
+
+    call: Prepared
+    build_seconds: float
+
+    def warm(self) -> float:
+        """Seconds of one call, the best of a few."""
+        return min(self.call.seconds(1) for _ in range(WARMING))
+
+    def times(self, rounds: int) -> Iterator[float]:
+        """Seconds of one call, in so many rounds; nothing is done between them but what the caller does."""
+        calls = self.call.calls_for(REGION_SECONDS)
+        for _ in range(rounds):
+            self.call.seconds(
+                max(1, calls // 4)
+            )  # whoever came before left its own data in the caches
+            yield self.call.seconds(calls) / calls
 
 
 @dataclass
@@ -55,43 +83,82 @@ class Session:
 
     def measure(self, trace: Trace) -> dict[str, Any]:
         """Builds, checks and times one schedule."""
+        candidate = self._candidate(trace)
+        once = candidate.warm()
+        seconds = (once,) if once > GIVE_UP * self.best else tuple(candidate.times(ROUNDS))
+        self.best = min(self.best, *seconds)
+        return {"seconds": seconds, "build_seconds": candidate.build_seconds}
+
+    def race(self, traces: Sequence[Trace]) -> list[dict[str, Any]]:
+        """Times schedules in turns, after all were built and checked."""
+        return race([partial(self._candidate, trace) for trace in traces])
+
+    def _candidate(self, trace: Trace) -> Candidate:
         start = time.perf_counter()
-        kernel, inputs = self._build(trace)
+        kernel, packing, made = self._build(trace)
         built = time.perf_counter() - start
         results = [
             guarded_array(np.zeros(a.stored_shape, a.stored_dtype.numpy))
             for a in kernel.artifact.results
         ]
-        begin = time.perf_counter()
-        kernel.run(inputs, results)
-        first = time.perf_counter() - begin
+        guarded = [guarded_array(a) for a in self.inputs]
+        kernel.run([*guarded, *self._packed(packing, made, guarded, _guarded)], results)
         report = compare_with(self.program, self.expected, results)
         if not report:
             raise Wrong(str(report))
-        if first > GIVE_UP * self.best:
-            seconds: tuple[float, ...] = (first,)
-        else:
-            times = kernel.time(inputs, results, rounds=ROUNDS, region=REGION_SECONDS)
-            seconds = tuple(t * 1e-9 for t in times)
-        self.best = min(self.best, *seconds)
-        return {"seconds": seconds, "build_seconds": built}
+        arrays = [*self.inputs, *self._packed(packing, made, self.inputs, aligned)]
+        outputs = [fresh(a) for a in kernel.artifact.results]
+        return Candidate(kernel.prepare(arrays, outputs), built)
 
-    def _build(self, trace: Trace) -> tuple[Kernel, list[Any]]:
-        """The kernel and its inputs: what is packed of constants follows the program's own."""
+    def _build(self, trace: Trace) -> tuple[Kernel, Kernel | None, Sequence[Buffer]]:
+        """The kernel, the one that packs constants, and what that makes: further inputs of the first."""
         target, results = host_target(), self.program.results
         module, packing = schedule.lower_apart(self.plan, (trace,), target, self.threads)
-        known = {
-            b.name: a
-            for b, a in zip(module.arguments[: len(self.inputs)], self.inputs, strict=True)
-        }
-        if packing is not None:
-            made = [b for b in packing.arguments if b.name not in known]
-            packed = [guarded_array(np.zeros(b.extent, b.dtype.numpy)) for b in made]
-            read = [known[b.name] for b in packing.arguments if b.name in known]
-            _load(packing, target, self.threads, len(packed)).run(read, packed)
-            known |= {b.name: a for b, a in zip(made, packed, strict=True)}
         kernel = _load(module, target, self.threads, len(results), results)
-        return kernel, list(known.values())
+        if packing is None:
+            return kernel, None, ()
+        own = {b.name for b in module.arguments[: len(self.inputs)]}
+        made = [b for b in packing.arguments if b.name not in own]
+        return kernel, _load(packing, target, self.threads, len(made)), made
+
+    def _packed(
+        self,
+        packing: Kernel | None,
+        made: Sequence[Buffer],
+        inputs: Sequence[Any],
+        empty: Callable[..., Any],
+    ) -> list[Any]:
+        """What is packed of constants, in arrays that `empty` makes."""
+        if packing is None:
+            return []
+        names = {t.name: a for t, a in zip(self.program.inputs, inputs, strict=True)}
+        packed = [empty((b.extent,), b.dtype.numpy) for b in made]
+        packing.run([names[a.name] for a in packing.artifact.inputs], packed)
+        return packed
+
+
+def race(makers: Sequence[Callable[[], Candidate]]) -> list[dict[str, Any]]:
+    """Makes candidates, and times those that are right in turns: what the machine does besides falls on all."""
+    answers: list[dict[str, Any]] = []
+    running: list[tuple[Iterator[float], list[float]]] = []
+    for make in makers:
+        try:
+            candidate = make()
+        except Exception as error:
+            answers.append(_failure(error))
+            continue
+        samples: list[float] = []
+        answers.append({"seconds": samples, "build_seconds": candidate.build_seconds})
+        running.append((candidate.times(RACE_ROUNDS), samples))
+    for turn in range(RACE_ROUNDS):
+        first = turn % max(1, len(running))
+        for times, samples in (*running[first:], *running[:first]):
+            samples.append(next(times))
+    return answers
+
+
+def _guarded(shape: tuple[int, ...], dtype: Any) -> Any:
+    return guarded_array(np.zeros(shape, dtype))
 
 
 def _load(
@@ -126,7 +193,7 @@ def open_session(task: dict[str, Any]) -> Session:
         raise ValueError(f"the workload is {len(plan.groups)} groups, not one")
     inputs = draw_inputs(program, task["seed"], frozenset(), {})
     expected = interpret(program, inputs)
-    arrays = [guarded_array(inputs[t.name]) for t in program.inputs]
+    arrays = [np.array(inputs[t.name]) for t in program.inputs]
     return Session(program, plan, task["threads"], arrays, expected)
 
 
@@ -143,18 +210,24 @@ def serve(lines: Any, write: Any) -> None:
                 write({"error_class": "build", "error_text": f"{type(error).__name__}: {error}"})
             continue
         assert session is not None
-        write(_answer(session, message["trace"]))
+        write(_answer(session, message))
 
 
-def _answer(session: Session, trace: str) -> dict[str, Any]:
+def _answer(session: Session, message: dict[str, Any]) -> dict[str, Any]:
     try:
-        return session.measure(Trace.from_json(trace))
-    except Wrong as error:
-        return {"error_class": "wrong", "error_text": str(error)}
-    except IndexError as error:
-        return {"error_class": "fault", "error_text": str(error)}
+        if message["op"] == "race":
+            return {"race": session.race([Trace.from_json(t) for t in message["traces"]])}
+        return session.measure(Trace.from_json(message["trace"]))
     except Exception as error:
-        return {"error_class": "build", "error_text": f"{type(error).__name__}: {error}"[:4000]}
+        return _failure(error)
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    kinds: tuple[tuple[type[Exception], str], ...] = ((Wrong, "wrong"), (IndexError, "fault"))
+    for kind, name in kinds:
+        if isinstance(error, kind):
+            return {"error_class": name, "error_text": str(error)}
+    return {"error_class": "build", "error_text": f"{type(error).__name__}: {error}"[:4000]}
 
 
 def main() -> None:

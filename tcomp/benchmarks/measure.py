@@ -127,6 +127,7 @@ def _ours(
         tcomp.tune(
             operation.text,
             sizes=dict(operation.sizes),
+            constants=tuple(constants),
             seconds=settings.tuned,
             threads=settings.threads,
             accuracy=workload.accuracy,

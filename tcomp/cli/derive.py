@@ -13,6 +13,7 @@ from tcomp.cli.options import collect, json_option, program_options
 from tcomp.diagnostics import BindingError
 
 if TYPE_CHECKING:
+    from tcomp.cli.options import ProgramOptions
     from tcomp.ir.tensor.nodes import Program
     from tcomp.passes.derivation import Derivation
 
@@ -90,7 +91,7 @@ def command(
         options = collect(file, keywords)
         prepared = prepare(options)
         program, sizes = prepared.program, prepared.sizes
-        found = _search(program, options.accuracy, seconds)
+        found = _search(program, options, seconds)
         facts = _recorded(found, log_file)
         if measure:
             from tcomp.cli.derivation_times import measured
@@ -108,10 +109,12 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _search(program: Program, accuracy: str, seconds: float) -> Derivation:
-    from tcomp.pipeline import derived
+def _search(program: Program, chosen: ProgramOptions, seconds: float) -> Derivation:
+    from tcomp.options import options_from
+    from tcomp.pipeline import derived, machine_of
 
-    return derived(program, accuracy, seconds=seconds)
+    options = options_from(threads=chosen.threads, accuracy=chosen.accuracy, target=chosen.target)
+    return derived(program, options.accuracy, seconds=seconds, machine=machine_of(options))
 
 
 def _recorded(found: Derivation, log_file: Path | None) -> dict[str, Any]:

@@ -16,6 +16,13 @@ from tcomp.cli.options import collect, file_argument, json_option, program_optio
 @program_options
 @click.option("--seconds", type=click.FloatRange(0), help="Time to spend; 30 by default.")
 @click.option("--trials", type=click.IntRange(0), help="Candidates to measure, instead of a time.")
+@click.option(
+    "--constant",
+    "constants",
+    multiple=True,
+    metavar="W",
+    help="An input that is bound when compiling, such as weights.",
+)
 @click.option("--cluster", metavar="ADDRESS", help="Machines to measure on.")
 @click.option("--resume", is_flag=True, help="Go on from what the database holds (always done).")
 @seed_option
@@ -24,6 +31,7 @@ def command(
     file: Path,
     seconds: float | None,
     trials: int | None,
+    constants: tuple[str, ...],
     cluster: str | None,
     resume: bool,
     seed: int,
@@ -50,6 +58,7 @@ def command(
         entry=options.entry,
         sizes=prepared.sizes,
         params=options.params,
+        constants=constants,
         seconds=30.0 if seconds is None and trials is None else seconds,
         trials=trials,
         database=options.database,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
 from tcomp.autotune.measurement import Measurement, Task
 from tcomp.autotune.search import Search
-from tcomp.autotune.tuner import Contest, tune
+from tcomp.autotune.tuner import FINALISTS, Contest, tune
 
 TASK = Task("def f() -> y: f32:\n    y = 1\n", 1, "standard")
 
@@ -40,6 +40,9 @@ class FakeRunner:
         a, b = trace
         return Measurement((1.0 + (a - 5) ** 2 + (b - 3) ** 2,))
 
+    def race(self, task: Task, traces: Sequence[Any], limit: float) -> list[Measurement]:
+        return [self.measure(task, trace, limit) for trace in traces]
+
     def close(self) -> None:
         self.closed = True
 
@@ -47,7 +50,7 @@ class FakeRunner:
 def contest(seed: int = 0) -> tuple[Contest[tuple[int, int]], list[Measurement]]:
     kept: list[Measurement] = []
     search = Search(Squares(), lambda pool: [0.0] * len(pool), (0, 0), seed)
-    return Contest("w", TASK, search, list, lambda s, m: kept.append(m)), kept
+    return Contest("w", TASK, search, list, lambda pairs: kept.extend(m for _, m in pairs)), kept
 
 
 def test_the_best_is_found_and_everything_is_kept() -> None:
@@ -65,7 +68,7 @@ def test_no_candidate_is_measured_twice() -> None:
     one, _ = contest()
     seen: list[Any] = []
     tune([one], FakeRunner(lambda t, n: seen.append(tuple(t))), seconds=None, trials=60)
-    assert len(set(seen)) >= len(seen) - 2  # the winner and the first are confirmed
+    assert len(set(seen)) >= len(seen) - FINALISTS  # which are timed once more, in turns
 
 
 def test_the_same_seed_gives_the_same_trials() -> None:
@@ -121,7 +124,28 @@ def test_a_lucky_winner_is_found_out() -> None:
     tune([one], FakeRunner(busy_at_first), seconds=None, trials=30)
     assert one.best == (0, 0)
     assert one.gain == 1.0
-    assert min(kept[-2].seconds) == 0.5
+    assert min(m.seconds for m in kept[-FINALISTS:]) == (0.5,)
+
+
+def test_what_is_known_from_before_is_tried_next() -> None:
+    one, _ = contest()
+    one.search.known = [(5, 2)]
+    seen: list[Any] = []
+    tune([one], FakeRunner(lambda t, n: seen.append(tuple(t))), seconds=None, trials=3)
+    assert seen[:2] == [(0, 0), (5, 2)]
+
+
+def test_a_race_decides_over_single_measurements() -> None:
+    """Once it looked twice as fast; timed in turns it is no faster than the first."""
+
+    def lucky_once(trace: Any, n: int) -> Measurement | None:
+        return Measurement((0.5 if n <= 20 and tuple(trace) == (1, 0) else 1.0,))
+
+    one, kept = contest()
+    tune([one], FakeRunner(lucky_once), seconds=None, trials=20)
+    assert one.best == (0, 0)
+    assert one.gain == 1.0
+    assert (0.5,) in [m.seconds for m in kept]
 
 
 def test_when_everything_fails_there_is_no_best() -> None:
