@@ -44,7 +44,7 @@ class Interned(type):
     forget: Callable[[_Ref], None]
     setters: tuple[Callable[[Any, Any], None], ...] | None  # of the fields, known at the first node
     set_facts: Callable[[Any, Any], None] | None
-    defaults: dict[str, Any]
+    tail: tuple[Any, ...]  # what the last fields are where they are not given
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         super().__init__(name, bases, namespace)
@@ -88,10 +88,13 @@ class Interned(type):
 def _completed(cls: Any, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
     """All fields in order. Raises TypeError where one is missing, unknown or given twice."""
     names = cls.__match_args__
+    missing = len(names) - len(args)
+    if not named and 0 < missing <= len(cls.tail):
+        return args + cls.tail[-missing:]
     given = dict(zip(names, args, strict=False))
     if len(args) > len(names) or not given.keys().isdisjoint(named):
         raise TypeError(f"{cls.__name__}: arguments {args!r} and {named!r} for {names}")
-    values = {**cls.defaults, **given, **named}
+    values = {**dict(zip(reversed(names), reversed(cls.tail), strict=False)), **given, **named}
     if len(values) != len(names) or any(name not in values for name in names):
         raise TypeError(f"{cls.__name__}: arguments {args!r} and {named!r} for {names}")
     return tuple([values[name] for name in names])
@@ -110,7 +113,7 @@ def _present(cls: Interned, key: tuple[Any, ...], node: Any, reference: _Ref) ->
 def _prepared(cls: Interned) -> tuple[Callable[[Any, Any], None], ...]:
     """The setters of a class's slots, which a frozen class has no other way to fill quickly."""
     known = fields(cls)  # type: ignore[arg-type]
-    cls.defaults = {f.name: f.default for f in known if f.init and f.default is not MISSING}
+    cls.tail = tuple(f.default for f in known if f.init and f.default is not MISSING)
     if hasattr(cls, "_facts"):
         cls.set_facts = cls._facts.__set__
     cls.setters = tuple(
