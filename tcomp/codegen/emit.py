@@ -8,7 +8,7 @@ from tcomp.codegen.function import ZERO, FunctionEmitter
 from tcomp.codegen.layout import layout
 from tcomp.codegen.math.expand import Accuracy
 from tcomp.codegen.ssa import Declarations
-from tcomp.codegen.statements import STATUS, emit_block
+from tcomp.codegen.statements import STATUS, emit_block, stored
 from tcomp.ir.loop.nodes import Function, Module
 from tcomp.target import Target
 
@@ -39,7 +39,9 @@ def emit(module: Module, target: Target, accuracy: Accuracy = "standard") -> Emi
     for kernel in module.kernels:
         name = f"{_symbol(kernel.name)}.{len(names)}"
         names.append(name)
-        parts += _kernel(kernel, FunctionEmitter(name, target, places, declarations, accuracy))
+        writes = stored(kernel.body)
+        emitter = FunctionEmitter(name, target, places, declarations, accuracy, writes)
+        parts += _kernel(kernel, emitter)
     entry = f"tcomp_{_symbol(module.name)}"
     head = [
         f'source_filename = "{_symbol(module.name)}"',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Sequence
 
 from tcomp.codegen.conversions import cast
 from tcomp.codegen.expand import prepare
@@ -56,16 +56,19 @@ class FunctionEmitter:
         layout: Layout,
         declarations: Declarations,
         accuracy: Accuracy,
+        written: frozenset[Buffer],
         worker: Ssa = FIRST_WORKER,
     ) -> None:
         self.builder = FunctionBuilder(name, declarations)
         self.target = target
         self.layout = layout
         self.accuracy = accuracy
+        self.written = written  # by the kernel that this is a part of
         self.environment: dict[str, Ssa] = {}
         self.counters: dict[LoopVar, Ssa] = {}
         self._multiples: dict[LoopVar, dict[int, Ssa]] = {}
         self._layers: dict[str, int] = {}  # of shuffles whose operands are shuffles
+        self._steady: dict[Expr, bool] = {}
         self.finished: list[str] = []  # texts of the functions outlined from this one
         self._worker = worker
         self._starts: dict[Buffer, Ssa] = {}
@@ -118,9 +121,22 @@ class FunctionEmitter:
     def _emit(self, root: Expr, known: dict[Expr, Ssa] | None = None) -> Ssa:
         """`known` are the sub-expressions that have values already; it gains no others."""
         done = dict(known or {})
-        for node in needed(root, done):
-            done[node] = self._node(node, done)
+        for node in needed(root, done, self.builder.known_value):
+            value = done[node] = self._node(node, done)
+            if self._is_steady(node):
+                self.builder.keep_value(node, value)
         return done[root]
+
+    def _is_steady(self, node: Expr) -> bool:
+        """Whether an expression whose parts have been emitted stays what it is throughout the kernel."""
+        steady = self._steady.get(node)
+        if steady is None:
+            own = not isinstance(node, Local) and (
+                not isinstance(node, Load | Gather) or node.buffer not in self.written
+            )
+            steady = own and all(self._steady.get(c, False) for c in node.children())
+            self._steady[node] = steady
+        return steady
 
     def _node(self, node: Expr, done: dict[Expr, Ssa]) -> Ssa:
         match node:
@@ -281,8 +297,11 @@ class FunctionEmitter:
         return Ssa(name, type_, self.builder.root)
 
 
-def needed(root: Expr, known: Container[Expr]) -> list[Expr]:
-    """Sub-expressions to emit, children first, but for those that only a rare path needs."""
+def needed(root: Expr, done: dict[Expr, Ssa], kept: Callable[[Expr], Ssa | None]) -> list[Expr]:
+    """Sub-expressions to emit, children first, but for those that only a rare path needs.
+
+    What is `kept` of earlier expressions goes to `done`.
+    """
     order: list[Expr] = []
     seen: set[Expr] = set()
     stack = [(root, False)]
@@ -290,11 +309,18 @@ def needed(root: Expr, known: Container[Expr]) -> list[Expr]:
         node, ready = stack.pop()
         if ready:
             order.append(node)
-        elif node not in seen and node not in known:
+        elif node not in seen and node not in done:
+            value = kept(node)
+            if value is not None:
+                done[node] = value
+                continue
             seen.add(node)
-            stack.append((node, True))
             children = node.children()
+            if not children:
+                order.append(node)
+                continue
+            stack.append((node, True))
             if isinstance(node, Op) and node.op == "rarely":
                 children = (children[0], children[2])
-            stack.extend((child, False) for child in reversed(children))
+            stack.extend([(child, False) for child in reversed(children)])
     return order

@@ -34,11 +34,23 @@ def emit_integer(emitter: FunctionEmitter, index: Int) -> Ssa:
 
 def emit_pointer(emitter: FunctionEmitter, base: Ssa, element: str, index: Int) -> Ssa:
     """The address of element `index` of an array of `element`s that starts at `base`."""
+    pointer = _varying(emitter, base, element, index) if index.terms else base
+    if index.constant:
+        pointer = _step(emitter, pointer, element, constant(index.constant))
+    return pointer
+
+
+def _varying(emitter: FunctionEmitter, base: Ssa, element: str, index: Int) -> Ssa:
+    """The address but for the constant: one for many elements, so it is looked up by its terms."""
+    key = base.name, element, index.terms
+    known = emitter.builder.known_pointer(key)
+    if known is not None:
+        return known
     pointer = base
     for _, part in _by_level(emitter, index):
         pointer = _step(emitter, pointer, element, part)
-    if index.constant:
-        pointer = _step(emitter, pointer, element, constant(index.constant))
+    if not any(isinstance(atom, Value) for atom in index.leaves()):  # whose locals may change
+        emitter.builder.keep_pointer(key, pointer)
     return pointer
 
 

@@ -21,7 +21,13 @@ class TaskEmitter(FunctionEmitter):
 
     def __init__(self, name: str, outer: FunctionEmitter) -> None:
         super().__init__(
-            name, outer.target, outer.layout, outer.builder.declarations, outer.accuracy, _WORKER
+            name,
+            outer.target,
+            outer.layout,
+            outer.builder.declarations,
+            outer.accuracy,
+            outer.written,
+            _WORKER,
         )
         self._outer = outer
         self._bytes = 8 * len(_FIXED)

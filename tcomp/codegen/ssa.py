@@ -15,7 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from tcomp.codegen.types import mangled
-from tcomp.ir.loop.nodes import Buffer
+from tcomp.ir.loop.nodes import Buffer, Expr
 
 # Keeps instructions of one round of a register tile from being scheduled into another: LLVM would load
 # operands of several rounds ahead and spill accumulators. It is no instruction.
@@ -42,6 +42,8 @@ class Scope:
     stored: frozenset[Buffer] = frozenset()
     lines: list[str] = field(default_factory=list)
     known: dict[str, Ssa] = field(default_factory=dict)
+    pointers: dict[object, Ssa] = field(default_factory=dict)
+    values: dict[Expr, Ssa] = field(default_factory=dict)  # of expressions that stay what they are
     depth: int = 0
 
     def __post_init__(self) -> None:
@@ -123,6 +125,33 @@ class FunctionBuilder:
         made again: kept values would fill the registers (taps of a filter share most pixels)."""
         self.line(_FENCE)
         self._fences += 1
+        self.scope.values.clear()
+
+    def known_value(self, expr: Expr) -> Ssa | None:
+        """The value of an expression that was kept in this scope or one around it."""
+        scope: Scope | None = self.scope
+        while scope is not None:
+            if expr in scope.values:
+                return scope.values[expr]
+            scope = scope.parent
+        return None
+
+    def keep_value(self, expr: Expr, value: Ssa) -> None:
+        """For expressions that read nothing that the function writes, no local either."""
+        if value.scope is not None:
+            value.scope.values[expr] = value
+
+    def known_pointer(self, key: object) -> Ssa | None:
+        """An address that was kept in this scope or one around it."""
+        scope: Scope | None = self.scope
+        while scope is not None:
+            if key in scope.pointers:
+                return scope.pointers[key]
+            scope = scope.parent
+        return None
+
+    def keep_pointer(self, key: object, pointer: Ssa) -> None:
+        (pointer.scope or self.root).pointers[key] = pointer
 
     def call(self, name: str, type_: str, operands: Sequence[Ssa]) -> Ssa:
         """A pure intrinsic whose name ends in its result's mangled type, `llvm.sqrt` for example."""

@@ -185,7 +185,7 @@ class Load(Expr):
         return 1 if self.word is None else self.word.bits // self.buffer.dtype.bits
 
     def children(self) -> tuple[Expr, ...]:
-        return (*_address_children(self.index), *_optional(self.mask))
+        return _address_children(self.index) + _optional(self.mask)
 
     def rebuild(self, children: tuple[Expr, ...]) -> Expr:
         index, mask = _split_optional(self.mask, children)
@@ -502,10 +502,13 @@ def _split_optional(
 
 
 def _address_children(index: Int) -> tuple[Expr, ...]:
-    values = [a for a in index.leaves() if isinstance(a, Value)]
-    if len(values) > 1:
-        values.sort(key=lambda a: a.key)
-    return tuple(a.expr for a in values)
+    known: tuple[Expr, ...] | None = index._facts.get("children")
+    if known is None:
+        values = [a for a in index.leaves() if isinstance(a, Value)]
+        if len(values) > 1:
+            values.sort(key=lambda a: a.key)
+        known = index._facts["children"] = tuple(a.expr for a in values)
+    return known
 
 
 def _address_rebuild(index: Int, fresh: tuple[Expr, ...]) -> Int:
