@@ -75,6 +75,8 @@ def cycles(definition: Definition, known: Known = NOTHING) -> float:
     """Estimated cycles of a definition that is a loop nest of its own, or one of a block (`passes.blocks`)."""
     found = occurrence(definition)
     memory = _memory(definition, known)
+    if found is None and (loads := _streamed(definition)) is not None:
+        return START + max(loads, memory) + _outside(definition) / known.machine.operations
     if found is None:
         return START + _nest(definition, known.machine) + memory
     work = _multiplying(definition, found, known.machine)
@@ -287,6 +289,20 @@ def _outside(definition: Definition) -> float:
     points = extent(definition.iters)
     outside = postorder_outside_reductions(definition.body)
     return points * sum(OPS[n.op].cost for n in outside if isinstance(n, Apply))
+
+
+def _streamed(definition: Definition) -> float | None:
+    """Cycles of the loads of a sum of products without reuse, such as a matrix times a vector: multiply-adds
+    hide behind them. None for other definitions."""
+    node = _one_sum(definition)
+    if node is None or table_iters(definition):
+        return None
+    reads = [f for f in factors_of(node.body) if isinstance(f, Read) and _is_regular(f)]
+    if len(reads) < 2 or len(reads) < len(factors_of(node.body)):
+        return None
+    points = extent(definition.iters) * extent(node.iters)
+    around = (*definition.iters, *node.iters)
+    return points * sum(_read(r, around) for r in reads)
 
 
 # -- loop nests --------------------------------------------------------------------------------------
