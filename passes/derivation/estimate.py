@@ -75,7 +75,7 @@ def cycles(definition: Definition, known: Known = NOTHING) -> float:
     """Estimated cycles of a definition that is a loop nest of its own, or one of a block (`passes.blocks`)."""
     found = occurrence(definition)
     memory = _memory(definition, known)
-    if found is None and (loads := _streamed(definition)) is not None:
+    if found is None and (loads := _streamed(definition, known.bound)) is not None:
         return START + max(loads, memory) + _outside(definition) / known.machine.operations
     if found is None:
         return START + _nest(definition, known.machine) + memory
@@ -291,14 +291,15 @@ def _outside(definition: Definition) -> float:
     return points * sum(OPS[n.op].cost for n in outside if isinstance(n, Apply))
 
 
-def _streamed(definition: Definition) -> float | None:
-    """Cycles of the loads of a sum of products without reuse, such as a matrix times a vector: multiply-adds
+def _streamed(definition: Definition, bound: frozenset[Tensor]) -> float | None:
+    """Cycles of the loads of a bound matrix times a vector: its panels are asked for ahead, and multiply-adds
     hide behind them. None for other definitions."""
     node = _one_sum(definition)
     if node is None or table_iters(definition):
         return None
-    reads = [f for f in factors_of(node.body) if isinstance(f, Read) and _is_regular(f)]
-    if len(reads) < 2 or len(reads) < len(factors_of(node.body)):
+    factors = factors_of(node.body)
+    reads = [f for f in factors if isinstance(f, Read) and _is_regular(f)]
+    if len(reads) < len(factors) or not any(_is_bound((f,), bound) for f in factors):
         return None
     points = extent(definition.iters) * extent(node.iters)
     around = (*definition.iters, *node.iters)
