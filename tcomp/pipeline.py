@@ -18,7 +18,7 @@ from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
-from tcomp.passes.derivation import Derivation, call_cost, chosen, derive, least_cost
+from tcomp.passes.derivation import Derivation, call_cost, derive, derive_whole, least_cost
 from tcomp.runtime.artifact import Argument, Artifact
 
 if TYPE_CHECKING:
@@ -117,16 +117,22 @@ def derived(
 
     What depends on `constants` alone costs nothing: it is computed once.
     """
-    found = derive(
+    return derive_whole(
         program,
+        accuracy,
+        search=lambda part, known, share: derive(
+            part,
+            seconds=share,
+            cost=lambda p: call_cost(p, known),
+            promise=lambda p: least_cost(p, known),
+            reassociate_floats=accuracy != "strict",
+            clock=time.thread_time,  # what is found must not depend on the machine's other work
+            patience=PATIENCE * seconds / DERIVE_SECONDS,
+        ),
+        cost=call_cost,
         seconds=seconds,
-        cost=lambda p: call_cost(p, constants),
-        promise=lambda p: least_cost(p, constants),
-        reassociate_floats=accuracy != "strict",
-        clock=time.thread_time,  # what is found must not depend on the machine's other work
-        patience=PATIENCE * seconds / DERIVE_SECONDS,
+        constants=constants,
     )
-    return chosen(found, accuracy)
 
 
 def compile_stages(stages: Stages) -> Artifact:
