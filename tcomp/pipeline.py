@@ -19,7 +19,7 @@ from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
 from tcomp.memory_speed import relative_rates
-from tcomp.passes.derivation import Derivation, call_cost, chosen, derive, least_cost
+from tcomp.passes.derivation import Derivation, call_cost, derive, derive_whole, least_cost
 from tcomp.passes.derivation.machine import AVX512, Machine
 from tcomp.runtime.artifact import Argument, Artifact
 
@@ -123,16 +123,22 @@ def derived(
 
     What depends on `constants` alone costs nothing: it is computed once.
     """
-    found = derive(
+    return derive_whole(
         program,
+        accuracy,
+        search=lambda part, known, share: derive(
+            part,
+            seconds=share,
+            cost=lambda p: call_cost(p, known, machine),
+            promise=lambda p: least_cost(p, known, machine),
+            reassociate_floats=accuracy != "strict",
+            clock=time.thread_time,  # what is found must not depend on the machine's other work
+            patience=PATIENCE * seconds / DERIVE_SECONDS,
+        ),
+        cost=lambda p, known: call_cost(p, known, machine),
         seconds=seconds,
-        cost=lambda p: call_cost(p, constants, machine),
-        promise=lambda p: least_cost(p, constants, machine),
-        reassociate_floats=accuracy != "strict",
-        clock=time.thread_time,  # what is found must not depend on the machine's other work
-        patience=PATIENCE * seconds / DERIVE_SECONDS,
+        constants=constants,
     )
-    return chosen(found, accuracy)
 
 
 def machine_of(options: Options) -> Machine:

@@ -11,6 +11,7 @@ from tcomp.ir.tensor.nodes import Program, postorder
 from tcomp.passes.accuracy import Accuracy
 from tcomp.passes.derivation.cost import Cost, arithmetic_cost, least_cost
 from tcomp.passes.derivation.normal import normal_form
+from tcomp.passes.derivation.partition import Part
 from tcomp.passes.derivation.rule import Rule, Step
 from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.derivation.search import State, search
@@ -25,11 +26,17 @@ CANDIDATES = 64  # programs that are kept for the case that better ones prove un
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A program that is cheaper than the source, with the steps that lead to it."""
+    """A program that is cheaper than the source, with the steps that lead to it.
+
+    `proven` says that it is known to be equal and accurate enough; its `accuracy` was then measured where its
+    steps change roundings.
+    """
 
     program: Program
     steps: tuple[Step, ...]
     cost: float
+    proven: bool = False
+    accuracy: Accuracy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class Derivation:
     `accuracy` is the measured rounding error of the chosen program where its steps change roundings.
     `explored` are all programs in the order in which they were found, each with its parent: the
     derivation as a graph.
+    A program of several `parts` has no graph of its own: each part has one.
     """
 
     source: Program
@@ -56,6 +64,7 @@ class Derivation:
     candidates: tuple[Candidate, ...] = ()
     accuracy: Accuracy | None = None
     explored: tuple[State, ...] = ()
+    parts: tuple[DerivedPart, ...] = ()
 
     def without_steps(self) -> Derivation:
         """The search's record with the source as the chosen program."""
@@ -86,6 +95,18 @@ class Derivation:
             cost_after=candidate.cost,
             accuracy=accuracy,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedPart:
+    """A part of a program, and what a search found for it, in its own names.
+
+    Equal parts share one search: `alike` is the number of the first of them.
+    """
+
+    part: Part
+    derivation: Derivation
+    alike: int
 
 
 def derive(

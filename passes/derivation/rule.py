@@ -57,11 +57,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One application in a derivation: the rule, the tensor at which it was applied, the program after."""
+    """One application in a derivation: the rule, the tensor at which it was applied, the program after.
+
+    Where a program was derived in parts, `part` is the number of the part that `program` is.
+    """
 
     rule: str
     tensor: str
     program: Program
+    part: int = 0
 
 
 def everywhere(local: LocalRule, op: str, *more: str) -> Application:
