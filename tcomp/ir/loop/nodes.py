@@ -399,6 +399,25 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """A kernel that runs the code of another one on other buffers, one for each of its own."""
+
+    name: str
+    of: Function
+    buffers: tuple[Buffer, ...]
+
+    @property
+    def body(self) -> tuple[Stmt, ...]:
+        """The code as a kernel of its own would have it."""
+        from tcomp.ir.loop.moving import moved
+
+        return moved(self.of.body, dict(zip(self.of.buffers, self.buffers, strict=True)))
+
+
+Kernel: TypeAlias = Function | Repeat
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """Kernels called in order by one entry point.
 
@@ -407,7 +426,7 @@ class Module:
 
     name: str
     arguments: tuple[Buffer, ...]
-    kernels: tuple[Function, ...]
+    kernels: tuple[Kernel, ...]
     faults: tuple[str, ...] = field(default=())  # fault n is faults[n - 1]: what to tell the user
 
 
