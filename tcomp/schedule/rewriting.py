@@ -55,7 +55,8 @@ def _map(stmt: Stmt, on_expr: OnExpr, on_int: OnInt) -> Stmt:
 
 def substitute_block(block: Sequence[Stmt], mapping: Substitution) -> tuple[Stmt, ...]:
     """The block with loop variables replaced."""
-    return map_block(block, lambda e: substitute(e, mapping), lambda i: i.sub(mapping))
+    done: dict[Expr, Expr] = {}
+    return map_block(block, lambda e: substitute(e, mapping, done), lambda i: i.sub(mapping))
 
 
 def statements(block: Sequence[Stmt]) -> Iterator[Stmt]:
