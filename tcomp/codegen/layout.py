@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from tcomp.ir.loop.nodes import Buffer, Module, Space
@@ -44,6 +44,11 @@ class Layout:
 
     def place(self, buffer: Buffer) -> AnyPlace:
         return self.places[buffer]
+
+    def with_arguments(self, table: tuple[Buffer, ...]) -> Layout:
+        """The layout as a kernel sees it that has these buffers, in order, from its caller."""
+        own: dict[Buffer, AnyPlace] = {b: Place.Argument(n) for n, b in enumerate(table)}
+        return replace(self, places={**self.places, **own})
 
 
 def layout(module: Module) -> Layout:

@@ -90,7 +90,8 @@ def _completed(cls: Any, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[
     names = cls.__match_args__
     missing = len(names) - len(args)
     if not named and 0 < missing <= len(cls.tail):
-        return args + cls.tail[-missing:]
+        completed: tuple[Any, ...] = args + cls.tail[-missing:]
+        return completed
     given = dict(zip(names, args, strict=False))
     if len(args) > len(names) or not given.keys().isdisjoint(named):
         raise TypeError(f"{cls.__name__}: arguments {args!r} and {named!r} for {names}")

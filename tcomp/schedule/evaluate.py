@@ -15,7 +15,7 @@ from tcomp.schedule.conditions import choose
 from tcomp.schedule.points import Kernel, Point
 from tcomp.schedule.rewriting import substitute_block
 from tcomp.schedule.tiles import Axis
-from tcomp.schedule.translate import translate
+from tcomp.schedule.translate import Shared, translate
 from tcomp.schedule.vectorize import vectorize_block
 
 _IDEMPOTENT = frozenset({"max", "min", "any", "all", "argmax", "argmin"})
@@ -32,7 +32,11 @@ def evaluate(
         if reduce not in points[0].known:
             values = _reduce(reduce, points, kernel, block)
             points = [p.knowing(reduce, v) for p, v in zip(points, values, strict=True)]
-    return [translate(expr, p.position, kernel.site(p, block)) for p in points]
+    plain = not any(
+        p.known or p.registers for p in points
+    )  # positions are all that tells points apart
+    shared: Shared | None = {} if plain and len(points) > 1 else None
+    return [translate(expr, p.position, kernel.site(p, block), shared) for p in points]
 
 
 def _independent_reductions(expr: t.Expr) -> list[t.Reduce]:

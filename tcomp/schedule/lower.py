@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tcomp.ir.loop.nodes import Buffer, Function, Module, Space, Stmt
+from tcomp.ir.loop.nodes import Buffer, Function, Kernel, Module, Space, Stmt
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule import blocks, contraction, scatter
@@ -16,7 +16,8 @@ from tcomp.schedule.faults import Faults
 from tcomp.schedule.group import lower_group
 from tcomp.schedule.naming import Names
 from tcomp.schedule.pitch import plane_axes
-from tcomp.schedule.points import Kernel
+from tcomp.schedule.points import Kernel as Setting
+from tcomp.schedule.repeat import Lowered, firsts
 from tcomp.schedule.rewriting import buffers_of
 from tcomp.schedule.storage import Placement, dense
 from tcomp.schedule.trace import Trace
@@ -43,11 +44,23 @@ def lower_apart(
     packed: list[Packed] = []
     names, faults = Names(), Faults()
     arguments, storage = _memory(plan, names)
-    kernels = []
-    for number, (group, trace) in enumerate(zip(plan.groups, traces, strict=True)):
-        body = lower_traced(group, trace, Kernel(storage, names, faults), target, packed)
-        label = "_".join(d.tensor.name for d in group.members[:3])
-        kernels.append(Function(f"k{number}_{label}", buffers_of(body), body))
+    kernels: list[Kernel] = []
+    known: dict[int, Lowered | None] = {}
+    pairs = zip(plan.groups, traces, strict=True)
+    for number, ((group, trace), first) in enumerate(zip(pairs, firsts(plan.groups), strict=True)):
+        label = f"k{number}_" + "_".join(d.tensor.name for d in group.members[:3])
+        before = known.get(first)
+        again = before and before.again(label, group, trace, storage, names)
+        if again:
+            kernels.append(again[0])
+            packed += again[1]
+            continue
+        made: list[Packed] = []
+        body = lower_traced(group, trace, Setting(storage, names, faults), target, made)
+        packed += made
+        function = Function(label, buffers_of(body), body)
+        kernels.append(function)
+        known[first] = Lowered.of(group, trace, storage, function, made)
     count = len(plan.program.inputs)
     inputs, results = ([p.buffer for p in part] for part in (arguments[:count], arguments[count:]))
     buffers = (*inputs, *(p.buffer for p in packed), *results)
@@ -59,14 +72,14 @@ def _before(name: str, inputs: list[Buffer], packed: list[Packed]) -> Module | N
     """The module that fills what is packed from constants."""
     if not packed:
         return None
-    kernels = [Function(f"pack_{p.buffer.name}", buffers_of(p.body), p.body) for p in packed]
+    kernels = [p.kernel for p in packed]
     read = {buffer for kernel in kernels for buffer in kernel.buffers}
     arguments = (*(b for b in inputs if b in read), *(p.buffer for p in packed))
     return Module(f"{name}_packed", arguments, tuple(kernels))
 
 
 def lower_traced(
-    group: Group, trace: Trace, kernel: Kernel, target: Target, packed: list[Packed] | None = None
+    group: Group, trace: Trace, kernel: Setting, target: Target, packed: list[Packed] | None = None
 ) -> tuple[Stmt, ...]:
     """One group's kernel body, by the schedule class of its trace; what it reads that can be `packed`
     before any call is added there."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from tcomp.ir.integer import Int, Substitution
@@ -21,7 +20,6 @@ from tcomp.ir.loop.nodes import (
     Stmt,
     Store,
     postorder,
-    rewrite,
     substitute,
 )
 
@@ -57,7 +55,8 @@ def _map(stmt: Stmt, on_expr: OnExpr, on_int: OnInt) -> Stmt:
 
 def substitute_block(block: Sequence[Stmt], mapping: Substitution) -> tuple[Stmt, ...]:
     """The block with loop variables replaced."""
-    return map_block(block, lambda e: substitute(e, mapping), lambda i: i.sub(mapping))
+    done: dict[Expr, Expr] = {}
+    return map_block(block, lambda e: substitute(e, mapping, done), lambda i: i.sub(mapping))
 
 
 def statements(block: Sequence[Stmt]) -> Iterator[Stmt]:
@@ -84,30 +83,6 @@ def expressions(block: Sequence[Stmt]) -> Iterator[Expr]:
                 yield condition
             case Check(ok, _):
                 yield ok
-
-
-def moved(block: Sequence[Stmt], places: Mapping[Buffer, Buffer]) -> tuple[Stmt, ...]:
-    """The block with buffers replaced."""
-
-    def rule(node: Expr) -> Expr | None:
-        match node:
-            case Load(buffer, index, lanes, stride, mask, word) if buffer in places:
-                return Load(places[buffer], index, lanes, stride, mask, word)
-            case Gather(buffer, base, index, mask) if buffer in places:
-                return Gather(places[buffer], base, index, mask)
-        return None
-
-    def on(stmt: Stmt) -> Stmt:
-        match stmt:
-            case Store(buffer) | Prefetch(buffer) if buffer in places:
-                return replace(stmt, buffer=places[buffer])
-            case For():
-                return replace(stmt, body=tuple(map(on, stmt.body)))
-            case If(condition, then, otherwise):
-                return If(condition, tuple(map(on, then)), tuple(map(on, otherwise)))
-        return stmt
-
-    return tuple(map(on, map_block(block, lambda e: rewrite(e, rule), lambda i: i)))
 
 
 def buffers_of(block: Sequence[Stmt]) -> tuple[Buffer, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from tcomp.diagnostics import InternalError
 from tcomp.ir.dtypes import boolean, i64
@@ -40,11 +40,17 @@ class Site:
     inside: bool = False
 
 
-def translate(expr: t.Expr, point: Mapping[Iter, Int], site: Site) -> Expr:
+Shared: TypeAlias = dict[tuple[object, ...], Expr]
+
+
+def translate(
+    expr: t.Expr, point: Mapping[Iter, Int], site: Site, shared: Shared | None = None
+) -> Expr:
     """The value of `expr` where its iterators have the positions of `point`, as a scalar.
 
     Every `Reduce` in it must be in `site.known`. Narrow reads keep their storage type, as in the tensor
-    program: conversions are explicit there.
+    program: conversions are explicit there. `shared` keeps values for other points of the same site, by the
+    positions that they depend on.
     """
     done: dict[t.Expr, Expr] = dict(site.known)
     stack = [expr]
@@ -53,15 +59,32 @@ def translate(expr: t.Expr, point: Mapping[Iter, Int], site: Site) -> Expr:
         if node in done:
             stack.pop()
             continue
+        key = (node, *[point.get(a) for a in _free(node)]) if shared is not None else ()
+        if shared is not None and key in shared:
+            done[node] = shared[key]
+            continue
         needed = _needed(node, done)
         unknown = [each for each in needed if each not in done]
         if unknown:
             stack.extend(reversed(unknown))
-        elif len(needed) == 1 and needed != node.children():
+            continue
+        if len(needed) == 1 and needed != node.children():
             done[node] = done[needed[0]]
         else:
             done[node] = _node(node, point, done, site)
+        if shared is not None:
+            shared[key] = done[node]
     return done[expr]
+
+
+def _free(node: t.Expr) -> tuple[Any, ...]:
+    """What the value depends on, always in the same order."""
+    free: tuple[Any, ...] = t.fact(node, "free in order", _in_order)
+    return free
+
+
+def _in_order(node: t.Expr) -> tuple[Any, ...]:
+    return tuple(node.free_atoms())
 
 
 def _needed(node: t.Expr, done: Mapping[t.Expr, Expr]) -> tuple[t.Expr, ...]:

@@ -30,7 +30,8 @@ def transpose_squares(block: Sequence[Stmt]) -> tuple[Stmt, ...]:
             exchanged.update(zip(square, _exchange(square), strict=True))
     if not exchanged:
         return tuple(block)
-    return map_block(block, lambda e: rewrite(e, exchanged.get), lambda index: index)
+    done: dict[Expr, Expr] = {}
+    return map_block(block, lambda e: rewrite(e, exchanged.get, done), lambda index: index)
 
 
 def _crosses(load: Load) -> bool:

@@ -146,8 +146,8 @@ class Vectorizer:
 
     def expr(self, expr: Expr) -> Expr:
         """The value: a vector where it varies, else the scalar it was."""
-        for node in postorder(expr):
-            if node not in self._done:
+        for node in postorder(expr, known=self._done):
+            if node not in self._done:  # a value inside an address may have been met there
                 self._done[node] = self._node(node)
         return self._done[expr]
 

@@ -24,11 +24,11 @@ from tcomp.ir.loop.nodes import (
     Declare,
     Expr,
     For,
-    Function,
     Gather,
     Horizontal,
     If,
     IntValue,
+    Kernel,
     Load,
     Local,
     Lookup,
@@ -122,7 +122,7 @@ class _Machine:
         self._orders: dict[Expr, list[tuple[Expr, Evaluator]]] = {}
         self._constants: dict[Const, Array] = {}
 
-    def run(self, kernel: Function) -> None:
+    def run(self, kernel: Kernel) -> None:
         self.locals = {}
         for buffer in kernel.buffers:
             if buffer.space is Space.PRIVATE or buffer not in self.memory:

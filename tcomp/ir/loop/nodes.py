@@ -8,7 +8,7 @@ elements of the buffer, so that code generation can split them by loop level. Ve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
@@ -399,6 +399,25 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """A kernel that runs the code of another one on other buffers, one for each of its own."""
+
+    name: str
+    of: Function
+    buffers: tuple[Buffer, ...]
+
+    @property
+    def body(self) -> tuple[Stmt, ...]:
+        """The code as a kernel of its own would have it."""
+        from tcomp.ir.loop.moving import moved
+
+        return moved(self.of.body, dict(zip(self.of.buffers, self.buffers, strict=True)))
+
+
+Kernel: TypeAlias = Function | Repeat
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """Kernels called in order by one entry point.
 
@@ -407,20 +426,20 @@ class Module:
 
     name: str
     arguments: tuple[Buffer, ...]
-    kernels: tuple[Function, ...]
+    kernels: tuple[Kernel, ...]
     faults: tuple[str, ...] = field(default=())  # fault n is faults[n - 1]: what to tell the user
 
 
 # -- traversal -----------------------------------------------------------------------------------------
 
 
-def postorder(*roots: Expr) -> list[Expr]:
-    """Every distinct sub-expression of the roots, children first; iterative."""
+def postorder(*roots: Expr, known: Container[Expr] = ()) -> list[Expr]:
+    """Every distinct sub-expression of the roots, children first; iterative. What is `known` is left out."""
     order: dict[Expr, None] = {}
     stack: list[tuple[Expr, tuple[Expr, ...] | None]] = [(root, None) for root in reversed(roots)]
     while stack:
         node, children = stack.pop()
-        if node in order:
+        if node in order or node in known:
             continue
         if children is None and (children := node.children()):
             stack.append((node, children))
@@ -430,10 +449,12 @@ def postorder(*roots: Expr) -> list[Expr]:
     return list(order)
 
 
-def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
-    """Applies `rule` bottom-up; None keeps a node."""
-    done: dict[Expr, Expr] = {}
-    for node in postorder(expr):
+def rewrite(
+    expr: Expr, rule: Callable[[Expr], Expr | None], done: dict[Expr, Expr] | None = None
+) -> Expr:
+    """Applies `rule` bottom-up; None keeps a node. `done` remembers results for more expressions."""
+    done = {} if done is None else done
+    for node in postorder(expr, known=done):
         children = node.children()
         fresh = tuple([done[c] for c in children])
         rebuilt = node if fresh == children else node.rebuild(fresh)
@@ -441,8 +462,8 @@ def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
     return done[expr]
 
 
-def substitute(expr: Expr, mapping: Substitution) -> Expr:
-    """Replaces loop variables in every address and index value."""
+def substitute(expr: Expr, mapping: Substitution, done: dict[Expr, Expr] | None = None) -> Expr:
+    """Replaces loop variables in every address and index value. `done` is as in `rewrite`."""
 
     def replace(node: Expr) -> Expr | None:
         match node:
@@ -454,7 +475,7 @@ def substitute(expr: Expr, mapping: Substitution) -> Expr:
                 return Gather(buffer, base.sub(mapping), index, mask)
         return None
 
-    return rewrite(expr, replace) if mapping else expr
+    return rewrite(expr, replace, done) if mapping else expr
 
 
 def free_atoms(expr: Expr) -> frozenset[Any]:

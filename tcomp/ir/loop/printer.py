@@ -15,17 +15,18 @@ from tcomp.ir.loop.nodes import (
     Declare,
     Expr,
     For,
-    Function,
     Gather,
     Horizontal,
     If,
     IntValue,
+    Kernel,
     Load,
     Local,
     Lookup,
     Module,
     Op,
     Prefetch,
+    Repeat,
     Shuffle,
     Space,
     Stmt,
@@ -45,8 +46,12 @@ def print_module(module: Module) -> str:
     return "\n\n".join(["\n".join(lines), *map(print_function, module.kernels)]) + "\n"
 
 
-def print_function(function: Function) -> str:
-    """One kernel."""
+def print_function(function: Kernel) -> str:
+    """One kernel; what repeats another one names it."""
+    if isinstance(function, Repeat):
+        pairs = zip(function.of.buffers, function.buffers, strict=True)
+        places = ", ".join(f"{a.name} = {b.name}" for a, b in pairs if a is not b)
+        return f"kernel {function.name} = {function.of.name}({places})"
     head = f"kernel {function.name}({', '.join(b.name for b in function.buffers)}):"
     own = [b for b in function.buffers if b.space is not Space.ARGUMENT]
     lines = [f"{_INDENT}{b.space.value} {_buffer(b)}" for b in own]

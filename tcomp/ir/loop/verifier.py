@@ -19,11 +19,11 @@ from tcomp.ir.loop.nodes import (
     Declare,
     Expr,
     For,
-    Function,
     Gather,
     Horizontal,
     If,
     IntValue,
+    Kernel,
     Load,
     Local,
     Lookup,
@@ -62,7 +62,7 @@ def _require(holds: bool, message: str) -> None:
 class _Verifier:
     """What is in scope at a point of a kernel."""
 
-    def __init__(self, module: Module, kernel: Function) -> None:
+    def __init__(self, module: Module, kernel: Kernel) -> None:
         self._module, self._kernel = module, kernel
         self._buffers = frozenset(kernel.buffers)
         self._locals: dict[str, Local] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from tcomp.ir.loop.moving import moved
 from tcomp.ir.loop.nodes import Space, Stmt, Store
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
@@ -14,7 +15,7 @@ from tcomp.schedule.blocks.parts import count_of, handed_on, parts_at, ranges_at
 from tcomp.schedule.blocks.trace import from_trace
 from tcomp.schedule.pitch import plane_axes
 from tcomp.schedule.points import Kernel
-from tcomp.schedule.rewriting import moved, statements
+from tcomp.schedule.rewriting import statements
 from tcomp.schedule.storage import Placement, tile
 from tcomp.schedule.tiles import loops_over, wrap
 from tcomp.schedule.trace import Trace

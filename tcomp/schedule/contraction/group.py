@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from tcomp.diagnostics import InternalError
-from tcomp.ir.loop.nodes import Buffer, Space, Stmt, Store
+from tcomp.ir.loop.moving import moved
+from tcomp.ir.loop.nodes import Buffer, Function, Kernel, Space, Stmt, Store
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
 from tcomp.schedule.contraction.blocking import DOT, Blocking, choose, prefers_dots
@@ -33,8 +34,8 @@ from tcomp.schedule.contraction.word_product import WordDotProductNest, WordOute
 from tcomp.schedule.contraction.words import FORMS, WordGeometry, survey_words, word_forms
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.naming import Names
-from tcomp.schedule.points import Kernel
-from tcomp.schedule.rewriting import buffers_of, moved, statements
+from tcomp.schedule.points import Kernel as Setting
+from tcomp.schedule.rewriting import buffers_of, statements
 from tcomp.schedule.storage import Placement, dense
 from tcomp.schedule.trace import Trace, trace
 from tcomp.target import Target
@@ -168,14 +169,14 @@ def survey_as(contraction: Contraction, scope: Scope, words: int) -> Geometry:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An operand in the layout that a kernel reads, filled by `body` before any call."""
+    """An operand in the layout that a kernel reads, filled by a kernel of its own before any call."""
 
     buffer: Buffer
-    body: tuple[Stmt, ...]
+    kernel: Kernel
 
 
 def lower_contraction(
-    group: Group, decided: Trace, kernel: Kernel, target: Target, packed: list[Packed] | None
+    group: Group, decided: Trace, kernel: Setting, target: Target, packed: list[Packed] | None
 ) -> tuple[Stmt, ...]:
     """The loops of a group's contraction; nothing is decided here. What only constants decide goes to
     `packed`, if it is given.
@@ -207,8 +208,12 @@ def lower_contraction(
         makers.setdefault(buffer, []).append(stmt)
     kept = makers.pop(None, [])
     outside = {b: replace(b, space=Space.ARGUMENT) for b in makers if b is not None}
-    packed += [Packed(outside[b], moved(makers[b], outside)) for b in outside]
+    packed += [_packed(outside[b], moved(makers[b], outside)) for b in outside]
     return moved((*kept, *each), outside)
+
+
+def _packed(buffer: Buffer, body: tuple[Stmt, ...]) -> Packed:
+    return Packed(buffer, Function(f"pack_{buffer.name}", buffers_of(body), body))
 
 
 def _made_from(stmt: Stmt, known: set[Buffer]) -> Buffer | None:
