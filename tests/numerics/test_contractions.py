@@ -70,8 +70,10 @@ def check(
 
 SHAPES = [(5, 7, 9), (2, 4, 64), (13, 17, 11), (6, 16, 8), (7, 33, 5), (16, 8, 37)]
 BLOCKINGS = [
-    {"left": left, "right": right, "depth": depth}
-    for left, right, depth in product((DIRECT, PRIVATE), (DIRECT, PRIVATE, SHARED), (8, 1000))
+    {"left": left, "right": right, "depth": depth, "by_rows": by_rows}
+    for left, right, depth, by_rows in product(
+        (DIRECT, PRIVATE), (DIRECT, PRIVATE, SHARED), (8, 1000), (0, 1)
+    )
 ]
 
 
@@ -83,7 +85,7 @@ def blocking(source: Program, **changes: int) -> Trace:
     values = {
         "form": OUTER, "lanes": 4, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
         "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1, "prefetch": 0, "staged": 0,
-        "words": 0,
+        "words": 0, "by_rows": 0,
     } | changes  # fmt: skip
     values["depth"] = min(values["depth"], inner)
     return trace(KIND, ((f.name, values[f.name]) for f in fields(Blocking)))

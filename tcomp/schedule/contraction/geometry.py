@@ -173,6 +173,11 @@ class Geometry:
         reads = {n.tensor for n in t.postorder(self.contraction.right) if isinstance(n, t.Read)}
         return bool(reads) and reads <= self.scope.constants and self.batch.extent == 1
 
+    def output_is_far(self) -> bool:
+        """Whether all of the output does not stay in L2."""
+        size = self.batch.extent * self.spread.extent * self.rows.extent * self.columns.extent
+        return size * self.output.buffer.dtype.bytes > self.scope.target.l2
+
     def holds_sums(self) -> bool:
         """Whether the output has the type of the sums, and can keep partial ones."""
         return self.output.buffer.dtype is self.dtype

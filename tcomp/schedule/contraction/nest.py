@@ -5,13 +5,14 @@ for batch:                                              (a loop of its own only 
   parallel task = (batch, spread, block of rows, block of columns):
     for block of inner:
       pack left's rows and right's columns              (PRIVATE)
-      for column panel: for row panel: tile             (sliver of right in L1, block of left in L2)
+      for column panel: for row panel: tile             (sliver of right in L1, block of left in L2;
+                                                         by_rows: panel of left in L1, block of right in L2)
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil, prod
 
 from tcomp.ir.integer import Int
@@ -19,7 +20,7 @@ from tcomp.ir.loop.nodes import For, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.operands import Prepared, left_operand, right_operand
-from tcomp.schedule.contraction.tasks import Place, Task, Tile, column_panels
+from tcomp.schedule.contraction.tasks import Panels, Place, Task, Tile, column_panels
 
 
 class TaskNest(ABC):
@@ -119,18 +120,24 @@ class TaskNest(ABC):
     def _block(self, task: Task, block: Int | None) -> list[Stmt]:
         start = Int.of(0) if block is None else block * self.b.depth
         stop = (start + self.b.depth).min(self.g.inner)
-        statements = [*self.left.pack(task, start, stop), *self.right.pack(task, start, stop)]
+        packed = [*self.left.pack(task, start, stop), *self.right.pack(task, start, stop)]
         first = task.first_column
-        for columns in column_panels(
+        across = column_panels(
             first, task.stop_column, self.b.task_columns, self.g.columns.extent,
             self.width, self.names,
-        ):  # fmt: skip
+        )  # fmt: skip
+        down = self.panels.within(task.first_panel, task.stop_panel, self.names)
+
+        def tile(rows: Panels, columns: Panels) -> list[Stmt]:
+            panel = Int.of(rows.counter) - task.first_panel
             local = (columns.first - first) // self.width
-            tiles: list[Stmt] = []
-            for rows in self.panels.within(task.first_panel, task.stop_panel, self.names):
-                panel = Int.of(rows.counter) - task.first_panel
-                tile = Tile(task, block, start, stop, panel, local, rows.first, columns.first)
-                body = self.tile(rows.width, columns.width, tile)
-                tiles.append(For(rows.counter, rows.start, rows.stop, tuple(body)))
-            statements.append(For(columns.counter, columns.start, columns.stop, tuple(tiles)))
-        return statements
+            place = Tile(task, block, start, stop, panel, local, rows.first, columns.first)
+            return self.tile(rows.width, columns.width, place)
+
+        if self.b.by_rows:
+            return packed + [_over(r, [_over(c, tile(r, c)) for c in across]) for r in down]
+        return packed + [_over(c, [_over(r, tile(r, c)) for r in down]) for c in across]
+
+
+def _over(panels: Panels, body: Sequence[Stmt]) -> For:
+    return For(panels.counter, panels.start, panels.stop, tuple(body))

@@ -162,7 +162,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
     """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
     if b.left not in (DIRECT, PRIVATE) or b.right not in (DIRECT, PRIVATE, SHARED):
         return False
-    if b.parallel not in (0, 1) or b.staged not in (0, 1) or b.unroll not in _UNROLLS:
+    if {b.parallel, b.staged, b.by_rows} - {0, 1} or b.unroll not in _UNROLLS:
         return False
     if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
@@ -261,6 +261,7 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
     for prefetch in (0, 1, *_scaled(here.prefetch or 16)):
         yield replace(here, prefetch=prefetch)
     yield replace(here, staged=1 - here.staged)
+    yield replace(here, by_rows=1 - here.by_rows)
     for left in (DIRECT, PRIVATE):
         yield replace(here, left=left)
     for right in (DIRECT, PRIVATE, SHARED):
