@@ -10,16 +10,18 @@ or that there is but one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor.nodes import Definition, Read, Reduce, Tensor, postorder
-from tcomp.ir.tensor.regions import Range, Ranges, needed, reads_of
+from tcomp.ir.tensor.regions import Range, Ranges, needed, reads_of, restricted
+from tcomp.ir.tensor.steps import states
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.group import has_reuse
+from tcomp.passes.steps import in_steps
 
 LONGEST = 6  # groups
 LEAST_BYTES = 1 << 20  # handed on: less stays in a common cache anyway
@@ -50,8 +52,10 @@ def _longest(groups: Sequence[Group], plan: Plan, least_bytes: int) -> tuple[Gro
 
 def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
     """The groups as parts of one, or None where they cannot or should not be."""
+    if any(s.ordered for g in run for s in g.shared):
+        return _joined_in_steps(run, plan)
     members = tuple(d for group in run for d in group.members)
-    if any(s.ordered for g in run for s in g.shared) or not any(map(has_reuse, members)):
+    if not any(map(has_reuse, members)):
         return None
     if not all(_points(d, {}) for d in members):
         return None
@@ -68,6 +72,40 @@ def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
     if not blocked or not _pays(members, across, blocked):
         return None
     return Group(members, (), frozenset(handed), parts=tuple(run), blocked=blocked)
+
+
+def _joined_in_steps(run: Sequence[Group], plan: Plan) -> Group | None:
+    """The groups as parts of one, a scan with products among them in steps: nothing that all steps make is
+    ever in memory, however many there are."""
+    ordered = [g for g in run if any(s.ordered for s in g.shared)]
+    steps = in_steps(ordered[0], plan.program) if len(ordered) == 1 else None
+    if steps is None or run[-1] is ordered[0]:
+        return None
+    run = [steps if group is ordered[0] else group for group in run]
+    members = tuple(d for group in run for d in group.members)
+    handed = {d.tensor for d in members[:-1]}
+    if not all(_points(d, {}) for d in members) or handed & _seen_outside(members, plan):
+        return None
+    if not _depends(members, handed) or not _reads_the_end(members, steps):
+        return None
+    across = [d for d in members[:-1] if d.tensor not in steps.scratch]
+    blocked = tuple(it for it in members[-1].iters if _divides(it, run, members, across))
+    if not blocked:
+        return None
+    return Group(members, (), frozenset(handed), parts=tuple(run), blocked=blocked)
+
+
+def _reads_the_end(members: Sequence[Definition], steps: Group) -> bool:
+    """Whether all that is read of a scan outside is what its last step made."""
+    (step,) = steps.blocked
+    axes = {d.tensor: d.iters.index(step) for d in steps.members}
+    outside = (d for d in members if d.tensor not in axes)
+    return all(
+        read.index[axes[read.tensor]] == step.hi - 1
+        for definition in outside
+        for read in reads_of(definition)
+        if read.tensor in axes
+    )
 
 
 def _seen_outside(members: Sequence[Definition], plan: Plan) -> set[Tensor]:
@@ -93,7 +131,10 @@ def _divides(
     if it.extent.constant < 2 or it in table_iters(members[-1]):
         return False
     block: Ranges = {it: Range(Int.of(Iter("block", it.lo, it.hi)), 1)}
-    ranges = dict(zip(members, needed(members, block), strict=True))
+    steps = frozenset(group.step for group in run if group.step is not None)
+    ranges = dict(zip(members, needed(members, block, steps), strict=True))
+    if any(not _is_alone(group, ranges) for group in run if group.step is not None):
+        return False
     if any(set(table_iters(d)) & set(ranges[d]) for d in members):
         return False
     times = {d: _points(d, ranges[d]) * it.extent.constant / _points(d, {}) for d in members}
@@ -104,6 +145,12 @@ def _divides(
         for group in run
         for s in group.shared
     )
+
+
+def _is_alone(steps: Group, ranges: Mapping[Definition, Ranges]) -> bool:
+    """Whether a block of a scan needs nothing that another block made in the step before."""
+    (step,) = steps.blocked
+    return states([restricted(d, ranges[d]) for d in steps.members], step) is not None
 
 
 def _pays(

@@ -10,7 +10,7 @@ would lose the reuse that their own kernel has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group, Plan, Shared
@@ -64,6 +64,22 @@ def group(program: Program) -> Plan:
     return Plan(program, tuple(groups), views)
 
 
+def step_parts(scan: Group, kept: frozenset[Tensor], program: Program) -> tuple[Group, ...]:
+    """The members of a scan, divided as definitions outside scans are; what is `kept` for the next step is no
+    scratch of a part."""
+    step = scan.shared[0].iter
+    groups: list[Group] = []
+    run: list[_Member] = []
+    for definition in scan.members:
+        extended = _extend(run, definition, program, step)
+        if extended is None:
+            groups.extend(_finish(run, program))
+            extended = [_Member(definition, definition.iters)]
+        run = extended
+    groups.extend(_finish(run, program))
+    return tuple(replace(g, scratch=g.scratch - kept) for g in groups)
+
+
 def has_reuse(definition: Definition) -> bool:
     """Whether a definition is a product sum whose operands are each used at several output points."""
     output = set(definition.iters)
@@ -82,8 +98,11 @@ def has_reuse(definition: Definition) -> bool:
 # -- rows --------------------------------------------------------------------------------------------
 
 
-def _extend(run: list[_Member], definition: Definition, program: Program) -> list[_Member] | None:
-    """The run with the definition as a further member, or None where they do not share enough."""
+def _extend(
+    run: list[_Member], definition: Definition, program: Program, step: Iter | None = None
+) -> list[_Member] | None:
+    """The run with the definition as a further member, or None where they do not share enough. All share the
+    `step` that they are made in."""
     if not run or has_reuse(definition) or any(has_reuse(m.definition) for m in run):
         return None
     members = {m.definition.tensor: m for m in run}
@@ -93,13 +112,15 @@ def _extend(run: list[_Member], definition: Definition, program: Program) -> lis
     kept: list[int] = []
     iters: list[Iter] = []
     for slot in range(len(run[0].slots)):
-        it = _aligned(slot, reads, members)
+        it = step if run[0].slots[slot] is step else _aligned(slot, reads, members)
         if it is not None and it in definition.iters and it not in iters:
             kept.append(slot)
             iters.append(it)
     extended = [_Member(m.definition, tuple(m.slots[s] for s in kept)) for m in run]
     extended.append(_Member(definition, tuple(iters)))
     extended = _without_vector_axis(extended)
+    if all(it is step for it in extended[0].slots):
+        return None
     return extended if _worthwhile(extended, program) else None
 
 
@@ -179,11 +200,11 @@ def _finish(run: list[_Member], program: Program) -> list[Group]:
         return [Group((m.definition,)) for m in run]
     leader = run[-1].slots
     members = tuple(_renamed(m.definition, dict(zip(m.slots, leader, strict=True))) for m in run)
-    scratch = _scratch({d.tensor for d in members}, members, program)
+    scratch = read_inside({d.tensor for d in members}, members, program)
     return [Group(members, tuple(Shared(it) for it in leader), scratch)]
 
 
-def _scratch(
+def read_inside(
     candidates: set[Tensor], members: Sequence[Definition], program: Program
 ) -> frozenset[Tensor]:
     """Candidates that nothing outside the members reads."""
@@ -230,7 +251,7 @@ def _scan_group(scan: Scan, program: Program) -> Group:
             _renamed(d, dict(zip(own, independent[0], strict=True)))
             for d, own in zip(scan.definitions, independent, strict=True)
         )
-    scratch = _scratch(_read_in_place(scan, tensors), members, program)
+    scratch = read_inside(_read_in_place(scan, tensors), members, program)
     return Group(members, shared, scratch)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.canonical import fingerprint
-from tcomp.ir.tensor.nodes import Program, Read, Scan, Statement, Tensor, postorder
+from tcomp.ir.tensor.nodes import Program, Read, Tensor, postorder
 from tcomp.ir.tensor.printer import print_program
 from tcomp.lang import lower, parse
 from tcomp.lang.words import BIT_FUNCTIONS, FUNCTIONS
@@ -56,8 +56,4 @@ def workload_of(group: Group) -> Program:
             if isinstance(node, Read) and node.tensor not in made:
                 inputs[node.tensor] = None
     results = tuple(d.tensor for d in group.members if d.tensor not in group.scratch)
-    ordered = [s.iter for s in group.shared if s.ordered]
-    body: tuple[Statement, ...] = group.members
-    if ordered:
-        body = (Scan(ordered[0], group.members),)
-    return Program("workload", (), tuple(inputs), results, body)
+    return Program("workload", (), tuple(inputs), results, group.statements())

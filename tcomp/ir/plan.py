@@ -34,6 +34,9 @@ class Group:
     parts, groups of their own, take turns at each block of the `blocked` iterators, which are iterators of
     the last member. A tensor in `scratch` is then only read inside the group, and what one block needs of
     it is all that must be kept.
+
+    A part can be a scan in steps: its one blocked iterator is shared and ordered, and its own parts take
+    turns at each step. Of its tensors in the scratch of the group around, what the last step made is kept.
     """
 
     members: tuple[Definition, ...]
@@ -42,6 +45,20 @@ class Group:
     constants: frozenset[Tensor] = frozenset()
     parts: tuple[Group, ...] = ()
     blocked: tuple[Iter, ...] = ()
+
+    @property
+    def step(self) -> Iter | None:
+        """The iterator whose points are the steps of a scan that has parts."""
+        return self.shared[0].iter if self.parts and self.shared else None
+
+    def statements(self) -> tuple[Statement, ...]:
+        """What the group makes, as statements of a program."""
+        ordered = [s.iter for s in self.shared if s.ordered]
+        if ordered:
+            return (Scan(ordered[0], self.members),)
+        if not self.parts:
+            return self.members
+        return tuple(statement for part in self.parts for statement in part.statements())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +80,7 @@ class Plan:
         old = self.program
         body: list[Statement] = []
         for group in self.groups:
-            ordered = [s.iter for s in group.shared if s.ordered]
-            body.extend([Scan(ordered[0], group.members)] if ordered else group.members)
+            body.extend(group.statements())
             body.extend(self._views_of({d.tensor for d in group.members}))
         return Program(old.name, old.sizes, old.inputs, old.results, tuple(body))
 

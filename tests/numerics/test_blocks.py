@@ -40,6 +40,17 @@ def attention(Q: f32[H, S, D], K: f32[H, T, D], V: f32[H, T, D]) -> O: f32[H, S,
     Z[h, s] = sum[t](E[h, s, t])
     O[h, s, d] = sum[t](E[h, s, t] * V[h, t, d]) / Z[h, s]
 """
+ONE_PASS = """
+def attention(Q: f32[H, S, D], K: f32[H, B, I, D], V: f32[H, B, I, D]) -> O: f32[H, S, D]:
+    scan[b]:
+        L[b, h, s, i] = where(b * I + i <= s + (B * I - S), sum[d](Q[h, s, d] * K[h, b, i, d]), -inf)
+        m[b, h, s] = maximum(m[b - 1, h, s] else -1e30, max[i](L[b, h, s, i]))
+        c[b, h, s] = exp((m[b - 1, h, s] else -1e30) - m[b, h, s])
+        E[b, h, s, i] = exp(L[b, h, s, i] - m[b, h, s])
+        Z[b, h, s] = (Z[b - 1, h, s] else 0) * c[b, h, s] + sum[i](E[b, h, s, i])
+        A[b, h, s, d] = (A[b - 1, h, s, d] else 0) * c[b, h, s] + sum[i](E[b, h, s, i] * V[h, b, i, d])
+    O[h, s, d] = A[B - 1, h, s, d] / Z[B - 1, h, s]
+"""
 CHANNELS_FIRST = """
 def conv(X: f32[C, A, B], K: f32[O, C, 3, 3], b: f32[O]) -> Y: f32[O, A, B]:
     Y[o, y, x] = relu(sum[c, r, s]((X[c, y + r - 1, x + s - 1] else 0) * K[o, c, r, s]) + b[o])
@@ -76,6 +87,8 @@ def cases() -> dict[str, Program]:
         "F(4, 3)": transformed(first, 4),
         "even": transformed(program(CHANNELS_FIRST, C=4, A=8, B=12, O=4), 2),
         "channels last": transformed(program(CHANNELS_LAST, C=5, A=11, B=8, O=17), 2),
+        "one pass": program(ONE_PASS, H=2, S=21, B=3, I=7, D=16),
+        "one pass of one step": program(ONE_PASS, H=3, S=9, B=1, I=17, D=5),
         "layers": program(TWO_LAYERS, M=37, K=9, N=24, P=19),
     }
 
@@ -135,7 +148,7 @@ def test_analytical_blocks_stay_inside(name: str, edge: str) -> None:
     judge(source, plan, schedule.lower(plan, traces, target, 2), Compiled, edge)
 
 
-@pytest.mark.parametrize("name", ["attention", "F(4, 3)", "layers"])
+@pytest.mark.parametrize("name", ["attention", "one pass", "F(4, 3)", "layers"])
 def test_neighbours_are_legal_and_replay(name: str) -> None:
     source, target = cases()[name], host_target()
     plan = blocked(source)
@@ -169,3 +182,9 @@ def test_a_foreign_trace_is_no_schedule() -> None:
     for name, value in (("size.1", 0), ("size.1", 12), ("parallel", 2), ("p0.kind", 9)):
         assert not space.allows(space.first.replaced(name, value))
     assert not space.allows(schedule.Trace("blocks", space.first.decisions[1:]))
+
+
+def test_a_scan_with_products_is_made_in_steps() -> None:
+    (group,) = blocked(cases()["one pass"]).groups
+    assert [part.step is not None for part in group.parts] == [True, False]
+    assert {it.name for it in group.blocked} == {"h", "s"}

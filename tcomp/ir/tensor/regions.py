@@ -37,15 +37,18 @@ class Range:
 Ranges: TypeAlias = Mapping[Iter, Range]  # whole where an iterator is missing
 
 
-def needed(definitions: Sequence[Definition], block: Ranges) -> tuple[Ranges, ...]:
+def needed(
+    definitions: Sequence[Definition], block: Ranges, whole: frozenset[Iter] = frozenset()
+) -> tuple[Ranges, ...]:
     """For each definition the ranges of its iterators that a block of the last one needs.
 
-    Definitions come in order. What no later one reads is needed whole.
+    Definitions come in order. What no later one reads is needed whole, and so are all points of the
+    iterators in `whole`: the steps of scans.
     """
     wanted: dict[tuple[Tensor, int], list[Range | None]] = {}
     found: list[Ranges] = []
     for definition in reversed(definitions):
-        ranges = dict(block) if not found else _ranges(definition, wanted)
+        ranges = dict(block) if not found else _ranges(definition, wanted, whole)
         found.append(ranges)
         for axis, indices in _indices(definition).items():
             wanted.setdefault(axis, []).extend(_reach(index, ranges) for index in indices)
@@ -87,13 +90,17 @@ def part_of(it: Iter, ranges: Ranges) -> Iter:
 
 
 def _ranges(
-    definition: Definition, wanted: Mapping[tuple[Tensor, int], Sequence[Range | None]]
+    definition: Definition,
+    wanted: Mapping[tuple[Tensor, int], Sequence[Range | None]],
+    whole: frozenset[Iter],
 ) -> Ranges:
     ranges: dict[Iter, Range] = {}
     for axis, it in enumerate(definition.iters):
-        whole = _joined(wanted.get((definition.tensor, axis), []))
-        if whole is not None and whole.extent < int(it.extent):
-            ranges[it] = _inside(whole, it)
+        if it in whole:
+            continue
+        part = _joined(wanted.get((definition.tensor, axis), []))
+        if part is not None and part.extent < int(it.extent):
+            ranges[it] = _inside(part, it)
     return ranges
 
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
-from tcomp.ir.tensor.regions import Ranges, part_of, reads_of
+from tcomp.ir.tensor.regions import Range, Ranges, part_of, reads_of
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.schedule.access import profile
 from tcomp.schedule.blocks.parts import (
@@ -23,6 +23,7 @@ from tcomp.schedule.blocks.parts import (
     parts_at,
     ranges_at,
     somewhere,
+    steps_in,
     tiles_of,
 )
 from tcomp.schedule.blocks.trace import Blocks, to_trace
@@ -49,6 +50,8 @@ def analytical_trace(
     group: Group, target: Target, threads: int, schedule_part: SchedulePart
 ) -> Trace:
     """A good schedule, found without measuring."""
+    if group.step is not None:
+        return to_trace(blocks_of(group, (1,), target, threads, schedule_part))
     model = _Model(group, target, threads)
     options = sorted(size_choices(group), key=model.cycles)
     found = (blocks_of(group, sizes, target, threads, schedule_part) for sizes in options)
@@ -70,7 +73,7 @@ def blocks_of(
     group: Group, sizes: tuple[int, ...], target: Target, threads: int, schedule_part: SchedulePart
 ) -> Blocks:
     """Blocks of a size, their parts scheduled analytically."""
-    several = count_of(group, sizes) > 1
+    several = count_of(group, sizes) > 1 and group.step is None
     ranges = ranges_at(group, sizes, somewhere(group, sizes))
     parts = tuple(
         schedule_part(part, target, 1 if several else threads) for part in parts_at(group, ranges)
@@ -81,6 +84,9 @@ def blocks_of(
 def size_choices(group: Group) -> Iterator[tuple[int, ...]]:
     """Blocks of one position along some outer iterators, of any even division along the next, and whole
     along the others; the one block of everything comes last."""
+    if group.step is not None:
+        yield (1,)
+        return
     whole = tuple(int(it.extent) for it in group.blocked)
     for k, extent in enumerate(whole):
         sizes = dict.fromkeys(ceil(extent / n) for n in range(2, extent + 1))
@@ -102,10 +108,13 @@ class _Model:
         count = count_of(self.group, sizes)
         ranges = ranges_at(self.group, sizes, somewhere(self.group, sizes))
         work = sum(map(self._work, self.group.members, ranges))
-        between = sum(_bytes(self.group.members[n], ranges[n]) for n in handed_on(self.group))
+        between = self._between(ranges)
         moving = 2 * between / 64
         if count == 1:
-            return (work + moving * self._rate(between)) * _APART / self.threads
+            threads = (
+                1 if steps_in(self.group) else self.threads
+            )  # a step is too little for several
+            return (work + moving * self._rate(between)) * _APART / threads
         again = self._again(ranges)
         small = between + again < _SHARE * self.target.l2
         each = (
@@ -114,6 +123,16 @@ class _Model:
         each += 0.0 if small else again / 64 * _AGAIN
         shares = ceil(count / self.threads) + (_IDLE if self.threads > 1 else 0.0)
         return shares * each
+
+    def _between(self, ranges: Sequence[Ranges]) -> float:
+        """Bytes that parts hand on in a block; of a scan those of a step."""
+        steps = {it: Range(it.lo, 1) for it in steps_in(self.group)}
+        inside = {t for part in self.group.parts if part.step is not None for t in part.scratch}
+        numbers = {n for n, d in enumerate(self.group.members) if d.tensor in inside}
+        return sum(
+            _bytes(self.group.members[n], {**ranges[n], **steps})
+            for n in numbers.union(handed_on(self.group))
+        )
 
     def _rate(self, size: float) -> float:
         """The time of a vector among so many bytes that do not stay in L2."""

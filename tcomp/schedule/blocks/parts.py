@@ -1,16 +1,20 @@
-"""A group's parts at one block: the same definitions over smaller ranges."""
+"""A group's parts at one block: the same definitions over smaller ranges.
+
+The blocks of a scan in steps are its steps. Its first parts make what stands before the first step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-from tcomp.ir.integer import Int
+from tcomp.ir.integer import Int, Iter
 from tcomp.ir.loop.nodes import LoopVar
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Definition, Tensor
 from tcomp.ir.tensor.regions import Range, Ranges, needed, part_of, reads_of, restricted
+from tcomp.ir.tensor.steps import states, without_guards
 from tcomp.schedule.tiles import Tiles
 
 
@@ -37,23 +41,47 @@ def somewhere(group: Group, sizes: Sequence[int]) -> list[Int]:
 
 
 def ranges_at(group: Group, sizes: Sequence[int], starts: Sequence[Int]) -> tuple[Ranges, ...]:
-    """The ranges of all members at a block."""
+    """The ranges of all members at a block, or at a step."""
+    if group.step is not None:
+        return tuple({group.step: Range(starts[0], 1)} for _ in group.members)
     block = {
         each.iter: Range(start, each.width)
         for each, start in zip(tiles_of(group, sizes), starts, strict=True)
         if each.count > 1
     }
-    return needed(group.members, block)
+    return needed(group.members, block, steps_in(group))
+
+
+def steps_in(group: Group) -> frozenset[Iter]:
+    """The iterators of the scans among the parts."""
+    return frozenset(part.step for part in group.parts if part.step is not None)
 
 
 def parts_at(group: Group, ranges: Sequence[Ranges]) -> tuple[Group, ...]:
     """The parts over those ranges."""
     known = dict(zip(group.members, ranges, strict=True))
-    return tuple(_part(part, known, group) for part in group.parts)
+    kept = states_of(group)
+    starts = tuple(Group((start,)) for start in kept.values())
+    return (*starts, *(_part(part, known, kept, group) for part in group.parts))
 
 
-def _part(part: Group, known: dict[Definition, Ranges], group: Group) -> Group:
-    members = tuple(restricted(d, known[d]) for d in part.members)
+def states_of(group: Group) -> Mapping[Tensor, Definition]:
+    """What the steps of a group hand to the next one, and what it is before the first."""
+    if group.step is None:
+        return {}
+    kept = states(group.members, group.step)
+    assert kept is not None  # or the group would not have been planned in steps
+    return kept
+
+
+def _part(
+    part: Group, known: dict[Definition, Ranges], kept: Mapping[Tensor, Definition], group: Group
+) -> Group:
+    def at_block(definition: Definition) -> Definition:
+        return without_guards(restricted(definition, known[definition]), kept)
+
+    members = tuple(map(at_block, part.members))
+    parts = tuple(_part(each, known, kept, group) for each in part.parts)
     first = known[part.members[0]]
     shared = tuple(replace(s, iter=part_of(s.iter, first)) for s in part.shared)
     constants = frozenset(
@@ -61,7 +89,7 @@ def _part(part: Group, known: dict[Definition, Ranges], group: Group) -> Group:
         for tensor in group.constants
         if not any(_moves(d, known[d], tensor) for d in part.members)
     )
-    return replace(part, members=members, shared=shared, constants=constants)
+    return replace(part, members=members, shared=shared, constants=constants, parts=parts)
 
 
 def _moves(definition: Definition, ranges: Ranges, tensor: Tensor) -> bool:

@@ -58,7 +58,10 @@ class BlockSpace:
         except KeyError:
             return False
         extents = [int(it.extent) for it in self.group.blocked]
-        if trace.kind != KIND or here.parallel not in (0, 1):
+        most = int(self.group.step is None)  # steps follow each other
+        if trace.kind != KIND or here.parallel not in range(most + 1):
+            return False
+        if self.group.step is not None and here.sizes != (1,):
             return False
         if not all(1 <= s <= e for s, e in zip(here.sizes, extents, strict=True)):
             return False
@@ -77,5 +80,6 @@ class BlockSpace:
 
     def _spaces(self, here: Blocks) -> list[Space]:
         ranges = ranges_at(self.group, here.sizes, somewhere(self.group, here.sizes))
-        threads = 1 if count_of(self.group, here.sizes) > 1 else self.threads
+        alone = self.group.step is None and count_of(self.group, here.sizes) > 1
+        threads = 1 if alone else self.threads
         return [self.space_of(p, self.target, threads) for p in parts_at(self.group, ranges)]

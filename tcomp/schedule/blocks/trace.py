@@ -2,6 +2,7 @@
 
 `size.k` is the size of blocks along the k-th blocked iterator; where all sizes are whole there is one
 block, the parts are made one after the other by all threads, and nothing stays in a cache on purpose.
+A scan in steps has steps of 1, and as its first parts what makes the values before the first step.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tcomp.ir.plan import Group
+from tcomp.schedule.blocks.parts import states_of
 from tcomp.schedule.trace import Trace, trace
 
 KIND = "blocks"
-_KINDS = ("nest", "contraction", "scatter", "recurrence")  # a part's class as a number
+_KINDS = ("nest", "contraction", "scatter", "recurrence", KIND)  # a part's class as a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ def to_trace(blocks: Blocks) -> Trace:
 def from_trace(group: Group, decided: Trace) -> Blocks:
     """The decisions that a trace holds. Raises KeyError where one is missing."""
     sizes = tuple(decided[f"size.{k}"] for k in range(len(group.blocked)))
-    parts = tuple(_part(decided, f"p{n}.") for n in range(len(group.parts)))
+    count = len(states_of(group)) + len(group.parts)
+    parts = tuple(_part(decided, f"p{n}.") for n in range(count))
     return Blocks(sizes, decided["parallel"], parts)
 
 
