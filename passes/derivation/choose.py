@@ -59,9 +59,6 @@ def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
     for candidate in found.candidates[:MOST_TRIED]:
         if len(kept) == most:
             break
-        if candidate.proven:
-            kept.append(found.choosing(candidate, candidate.accuracy))
-            continue
         if not verify_equal(found.source, candidate.program).equal:
             continue
         if _first_inaccurate(found.source, candidate, accuracy) is not None:
