@@ -48,9 +48,6 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
         if not waiting:
             return
         candidate = _next(waiting, faults)
-        if candidate.proven:
-            yield found.choosing(candidate, candidate.accuracy)
-            continue
         # Measuring takes less time than verifying: where it probably decides, it comes first.
         if any(step.rule in suspects for step in candidate.steps):
             step = _first_inaccurate(found.source, candidate, accuracy)

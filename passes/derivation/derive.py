@@ -28,14 +28,12 @@ CANDIDATES = 64  # programs that are kept for the case that better ones prove un
 class Candidate:
     """A program that is cheaper than the source, with the steps that lead to it.
 
-    `proven` says that it is known to be equal and accurate enough; its `accuracy` was then measured where its
-    steps change roundings.
+    `accuracy` is its measured rounding error, where it is known.
     """
 
     program: Program
     steps: tuple[Step, ...]
     cost: float
-    proven: bool = False
     accuracy: Accuracy | None = None
 
 

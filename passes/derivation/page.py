@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tcomp.ir.tensor.nodes import Program
 from tcomp.ir.tensor.printer import print_program
 from tcomp.passes.derivation.cost import operations, traffic
-from tcomp.passes.derivation.derive import Derivation
+from tcomp.passes.derivation.derive import Derivation, DerivedPart
 from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.derivation.search import State
 
@@ -83,7 +83,14 @@ def sections(found: Derivation, measured: Mapping[str, Any] | None = None) -> It
         "Each box is one, by the rule that gave it, with its estimated cost in cycles; the chosen way is "
         "coloured. Hover over a box to read its program.</p>"
     )
-    yield graph(found)
+    if not found.parts:
+        yield graph(found)
+    for number, each in enumerate(found.parts):
+        if each.alike == number:
+            others = [p for n, p in enumerate(found.parts) if p.alike == number and n != number]
+            equal = f"; equal to it but for names: {_made(others)}" if others else ""
+            yield f"<h3>The part that makes {_made([each])}{equal}</h3>"
+            yield graph(each.derivation)
 
 
 def _figures(found: Derivation, measured: Mapping[str, Any] | None) -> str:
@@ -108,8 +115,11 @@ def _steps(found: Derivation) -> Iterable[str]:
     rules = {rule.name: rule for rule in RULES}
     if not found.steps:
         yield "<p>Nothing cheaper was found: the program is compiled as it is written.</p>"
-    previous = found.source
+    last = {n: each.part.program for n, each in enumerate(found.parts)} or {0: found.source}
     for number, step in enumerate(found.steps, start=1):
+        previous, last[step.part] = last[step.part], step.program
+        if found.parts and _as_before(found.parts, step.part):
+            continue
         rule = rules[step.rule]
         parts = (("before", rule.before), ("after", rule.after), ("where", rule.precondition))
         lines = "".join(
@@ -123,7 +133,22 @@ def _steps(found: Derivation) -> Iterable[str]:
             f'<p class="quiet">{_amount(_operations(step.program))} operations, '
             f"{_amount(_bytes(step.program))} bytes</p>"
         )
-        previous = step.program
+    repeated = [
+        p for n, p in enumerate(found.parts) if p.derivation.steps and _as_before(found.parts, n)
+    ]
+    if repeated:
+        yield f"<p>The same for equal parts, those that make {_made(repeated)}.</p>"
+
+
+def _as_before(parts: Sequence[DerivedPart], number: int) -> bool:
+    """Whether a part is derived like an equal one before it."""
+    first, own = parts[parts[number].alike].derivation, parts[number].derivation
+    return first is not own and [s.rule for s in first.steps] == [s.rule for s in own.steps]
+
+
+def _made(parts: Iterable[DerivedPart]) -> str:
+    names = (t.name for each in parts for t in each.part.program.results)
+    return ", ".join(f"<code>{html.escape(name)}</code>" for name in names)
 
 
 def _marked(before: Program, after: Program) -> str:

@@ -10,7 +10,7 @@ to be made in any case.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tcomp.ir.integer import Iter
 from tcomp.ir.tensor.graph import definitions_of
@@ -42,11 +42,15 @@ _PRODUCTS = {"and": "any", "or": "all"}  # those that are products, beyond the l
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """How a definition reads a tensor: in which innermost reduction, and through what functions."""
+    """How a definition reads a tensor: in which innermost reduction, and through what functions.
 
-    reduction: str  # "" for none
-    opaque: bool  # through a function inside it that no rule passes
-    exponential: bool
+    What does not move with a reduction's iterators counts as outside: it can be pulled out.
+    """
+
+    reduction: str = ""  # "" for none
+    inner: frozenset[Iter] = frozenset()
+    opaque: bool = False  # through a function inside it that no rule passes
+    exponential: bool = False
 
 
 def seams(program: Program, constants: Collection[Tensor]) -> frozenset[Tensor]:
@@ -122,24 +126,26 @@ def _stays(made: Definition, readers: list[Definition]) -> bool:
 
 def _uses(reader: Definition, tensor: Tensor) -> list[_Use]:
     found: list[_Use] = []
-    stack: list[tuple[Expr, _Use]] = [(reader.body, _Use("", False, False))]
+    stack: list[tuple[Expr, _Use]] = [(reader.body, _Use())]
     seen: set[tuple[Expr, _Use]] = set()
     while stack:
         node, use = stack.pop()
         if (node, use) in seen or tensor not in tensors_read(node):
             continue
         seen.add((node, use))
-        opaque = _Use(use.reduction, True, use.exponential)
+        if use.reduction and use.inner.isdisjoint(free_iters(node)):
+            use = _Use(exponential=use.exponential)
+        opaque = replace(use, opaque=True)
         match node:
             case Read():
                 if node.tensor is tensor:
                     found.append(use)
                 stack += [(c, opaque) for c in node.children()]
-            case Reduce(op, _, body):
-                stack.append((body, _Use(op, False, False)))
+            case Reduce(op, iters, body):
+                stack.append((body, _Use(op, frozenset(iters))))
             case Apply(op, args, _):
                 if op in _EXPONENTIALS or op in _LOGARITHMS:
-                    stack.append((args[0], _Use(use.reduction, use.opaque, True)))
+                    stack.append((args[0], replace(use, exponential=True)))
                 elif op == "where":
                     stack += [(args[0], opaque), *((a, use) for a in args[1:])]
                 elif op == "div":

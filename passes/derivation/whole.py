@@ -7,8 +7,8 @@ that, its proof and its measured accuracy, because it is the same function of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tcomp.ir.tensor.canonical import canonicalise
@@ -16,12 +16,18 @@ from tcomp.ir.tensor.nodes import Program, Tensor
 from tcomp.passes.accuracy import Accuracy
 from tcomp.passes.derivation.carry import beginnings, called, carried, together
 from tcomp.passes.derivation.choose import chosen
+from tcomp.passes.derivation.choose import holding as candidates_holding
 from tcomp.passes.derivation.derive import Candidate, Derivation, DerivedPart
+from tcomp.passes.derivation.joint import Joint, Option, read_alike
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.partition import Part, partition
 from tcomp.passes.derivation.rule import Step
 
 MOST_BUDGETS = 8  # times the budget of one part for all parts together
+WORTHWHILE = (
+    0.998  # of what the parts cost as each was chosen alone: below it they are chosen as neighbours
+)
+MOST_ROUNDS = 6  # choices as neighbours of which one does not hold
 
 
 class Search(Protocol):
@@ -55,21 +61,17 @@ def derive_whole(
     parts = partition(program, constants)
     if len(parts) < 2:
         return chosen(search(program, constants, seconds), accuracy)
-    first = _first_alike(parts)
-    distinct = sorted(set(first))
-    left = seconds * min(len(distinct), MOST_BUDGETS)
-    found: dict[int, Derivation] = {}
-    for number, position in enumerate(distinct):
-        part = parts[position]
-        share = min(seconds, 2 * left / (len(distinct) - number))
-        alone = search(part.program, part.constants, min(share, left))
-        found[position] = chosen(alone, accuracy)
-        left = max(0.0, left - alone.seconds)
-    derived = tuple(
-        DerivedPart(part, _for_part(found[alike], parts[alike], part, number), alike)
-        for number, (part, alike) in enumerate(zip(parts, first, strict=True))
-    )
-    return _joined(program, derived, lambda p: cost(p, constants))
+    alike = _first_alike(parts)
+    found = _searched(parts, sorted(set(alike)), accuracy, search, seconds)
+    whole = _Whole(program, parts, alike, constants, cost)
+    alone = whole.joined([found[n] for n in alike])
+    neighbours = _neighbours(Joint(program, parts, alike, found, cost), found, accuracy)
+    if neighbours is None:
+        return alone
+    joint = whole.joined(neighbours)
+    if joint.cost_after > WORTHWHILE * alone.cost_after:
+        return alone
+    return replace(joint, candidates=(*joint.candidates, *alone.candidates))
 
 
 def _first_alike(parts: Sequence[Part]) -> list[int]:
@@ -83,75 +85,164 @@ def _first_alike(parts: Sequence[Part]) -> list[int]:
     return found
 
 
+def _searched(
+    parts: Sequence[Part], distinct: Sequence[int], accuracy: str, search: Search, seconds: float
+) -> dict[int, Derivation]:
+    """What each distinct part is derived to alone; time that one leaves is for the others."""
+    found: dict[int, Derivation] = {}
+    left = seconds * min(len(distinct), MOST_BUDGETS)
+    for number, position in enumerate(distinct):
+        part = parts[position]
+        share = min(seconds, 2 * left / (len(distinct) - number), left)
+        alone = search(part.program, part.constants, share)
+        left = max(0.0, left - alone.seconds)
+        found[position] = chosen(alone, accuracy)
+    return found
+
+
+def _neighbours(
+    joint: Joint, found: Mapping[int, Derivation], accuracy: str
+) -> list[Derivation] | None:
+    """What the first of its equals is derived to, for each part, where the parts are chosen for how they meet;
+    None where each is best as it was chosen alone. All is proven, what is read in another layout too."""
+    held: dict[tuple[object, ...], Derivation] = {}
+
+    def proven(number: int, option: Option, options: Sequence[Option]) -> Derivation | None:
+        first = joint.alike[number]
+        reads = joint.reads(number, options)
+        key = (first, option.candidate.program, frozenset(reads.items()))
+        if key not in held:
+            result = _holding(found[first], option.candidate, accuracy)
+            if result is None or (reads and not read_alike(joint.parts[first], result, reads)):
+                return None
+            held[key] = result
+        return held[key]
+
+    for _ in range(MOST_ROUNDS if joint.worthwhile() else 0):
+        options = joint.best()
+        derived: list[Derivation] = []
+        for number, option in enumerate(options):
+            each = proven(number, option, options)
+            if each is None:
+                joint.without(number, option)
+                break
+            derived.append(each)
+        else:
+            same = all(
+                d.program is found[n].program for d, n in zip(derived, joint.alike, strict=True)
+            )
+            return None if same else derived
+    return None
+
+
+def _holding(found: Derivation, candidate: Candidate, accuracy: str) -> Derivation | None:
+    if candidate.program is found.program:
+        return found
+    if not candidate.steps:
+        return found.without_steps()
+    result = chosen(replace(found, candidates=(candidate,)), accuracy)
+    return replace(result, candidates=found.candidates) if result.steps else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A program in parts, of which `alike` names the first of the equal ones."""
+
+    source: Program
+    parts: Sequence[Part]
+    alike: Sequence[int]
+    constants: frozenset[str]
+    cost: Judge
+
+    def joined(self, chosen_for: Sequence[Derivation]) -> Derivation:
+        """The derivation of the whole, of one for the first of its equals for each part."""
+        derived = tuple(
+            DerivedPart(part, _for_part(found, self.parts[first], part, number), first)
+            for number, (part, first, found) in enumerate(
+                zip(self.parts, self.alike, chosen_for, strict=True)
+            )
+        )
+        before = normal_form(self.source)
+        after = _candidate(self.source, derived, lambda p: self.cost(p, self.constants))
+        once = [d.derivation for n, d in enumerate(derived) if d.alike == n]
+        return Derivation(
+            self.source,
+            after.program,
+            after.steps,
+            self.cost(before, self.constants),
+            after.cost,
+            sum(d.states for d in once),
+            sum(d.seconds for d in once),
+            all(d.complete for d in once),
+            (after,) if after.steps else (),
+            after.accuracy,
+            parts=derived,
+        )
+
+
+def _candidate(
+    source: Program, derived: Sequence[DerivedPart], cost: Callable[[Program], float]
+) -> Candidate:
+    """The parts as one program, with the steps of all of them and the errors that were measured."""
+    steps = tuple(step for each in derived for step in each.derivation.steps)
+    parts = [each.derivation.program for each in derived]
+    program = normal_form(together(source, parts) if steps else source)
+    measured = [a for a in (each.derivation.accuracy for each in derived) if a is not None]
+    errors = tuple(e for accuracy in measured for e in accuracy.errors)
+    return Candidate(program, steps, cost(program), Accuracy(errors) if measured else None)
+
+
+def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
+    """The derivation with each of the cheapest candidates that hold, cheapest first; for several parts, the
+    chosen ones, and then with other candidates for one kind of part."""
+    if not found.parts:
+        return candidates_holding(found, accuracy, most)
+    kept = [found.choosing(c, c.accuracy) for c in found.candidates]
+    for other in _with_another_part(found, accuracy, most):
+        if len(kept) >= most:
+            break
+        kept.append(found.choosing(other, other.accuracy))
+    return kept[:most]
+
+
+def _with_another_part(found: Derivation, accuracy: str, most: int) -> Iterator[Candidate]:
+    for first in sorted({each.alike for each in found.parts}):
+        own = found.parts[first].derivation
+        for other in candidates_holding(own, accuracy, most):
+            if other.program is own.program:
+                continue
+            alike = [n for n, each in enumerate(found.parts) if each.alike == first]
+            old = found.parts[first].part
+            parts = list(found.parts)
+            for n in alike:
+                part = parts[n].part
+                parts[n] = replace(parts[n], derivation=_for_part(other, old, part, n))
+            cost = found.cost_after + len(alike) * (other.cost_after - own.cost_after)
+            yield _candidate(found.source, parts, lambda _, cost=cost: cost)  # type: ignore[misc]
+
+
 def _for_part(found: Derivation, old: Part, new: Part, number: int) -> Derivation:
     """What was found for a part, as that of an equal part; candidates and states stay with the first."""
     if old is new:
         return replace(found, steps=tuple(replace(s, part=number) for s in found.steps))
-    outside: dict[Tensor, Tensor] = {
-        **dict(zip(old.program.inputs, new.program.inputs, strict=True)),
-        **dict(zip(old.program.results, new.program.results, strict=True)),
-    }
-    names = beginnings(old, new)
-
-    def moved(program: Program) -> Program:
-        return carried(program, outside, names)
-
+    ends = ((old.program.inputs, new.program.inputs), (old.program.results, new.program.results))
+    outside = {a: b for olds, news in ends for a, b in zip(olds, news, strict=True)}
+    names = beginnings(old, new) | {a.name: b.name for a, b in outside.items()}
     steps = tuple(
-        Step(s.rule, _renamed(s.tensor, outside, names), moved(s.program), number)
+        Step(s.rule, called(s.tensor, names), carried(s.program, outside, names), number)
         for s in found.steps
     )
-    program = steps[-1].program if steps else new.program
-    accuracy = found.accuracy and _of_results(found.accuracy, outside)
     return replace(
         found,
         source=new.program,
-        program=program,
+        program=steps[-1].program if steps else new.program,
         steps=steps,
         candidates=(),
         explored=(),
-        accuracy=accuracy,
+        accuracy=found.accuracy and _of_results(found.accuracy, outside),
     )
 
 
-def _renamed(tensor: str, outside: dict[Tensor, Tensor], names: dict[str, str]) -> str:
-    shared = {old.name: new.name for old, new in outside.items()}
-    return shared.get(tensor) or called(tensor, names)
-
-
-def _of_results(accuracy: Accuracy, outside: dict[Tensor, Tensor]) -> Accuracy:
+def _of_results(accuracy: Accuracy, outside: Mapping[Tensor, Tensor]) -> Accuracy:
     names = {old.name: new.name for old, new in outside.items()}
     return Accuracy(tuple(replace(e, result=names[e.result]) for e in accuracy.errors))
-
-
-def _joined(
-    source: Program, derived: tuple[DerivedPart, ...], cost: Callable[[Program], float]
-) -> Derivation:
-    """The parts as one program."""
-    once = [each.derivation for n, each in enumerate(derived) if each.alike == n]
-    steps = tuple(step for each in derived for step in each.derivation.steps)
-    before = normal_form(source)
-    after = before
-    if steps:
-        after = normal_form(together(source, [_as_chosen(each) for each in derived]))
-    measured = [each.derivation.accuracy for each in derived if each.derivation.accuracy]
-    accuracy = Accuracy(tuple(e for m in measured for e in m.errors)) if measured else None
-    cost_after = cost(after)
-    return Derivation(
-        source,
-        after if steps else source,
-        steps,
-        cost(before),
-        cost_after,
-        sum(each.states for each in once),
-        sum(each.seconds for each in once),
-        all(each.complete for each in once),
-        (Candidate(after, steps, cost_after, proven=True, accuracy=accuracy),) if steps else (),
-        accuracy,
-        parts=derived,
-    )
-
-
-def _as_chosen(each: DerivedPart) -> Program:
-    """A part as it was chosen; as it is written where nothing was."""
-    found = each.derivation
-    return found.program if found.steps else each.part.program

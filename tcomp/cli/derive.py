@@ -123,7 +123,17 @@ def _recorded(found: Derivation, log_file: Path | None) -> dict[str, Any]:
     log = to_log(found)
     if log_file is not None:
         log_file.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
-    return {**_totals(found), "source": log["source"], "steps": _described(log["steps"])}
+    facts = {**_totals(found), "source": log["source"], "steps": _described(log["steps"])}
+    if found.parts:
+        facts["parts"] = [
+            {
+                "makes": [t.name for t in each.part.program.results],
+                "alike": each.alike,
+                "program": program,
+            }
+            for each, program in zip(found.parts, log["parts"], strict=True)
+        ]
+    return facts
 
 
 def _read_log(path: Path) -> Any:
@@ -186,14 +196,25 @@ def _described(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def render(facts: dict[str, Any], show_all: bool) -> str:
     """The derivation for people."""
     lines = [facts["source"].rstrip(), ""]
-    previous = facts["source"]
+    parts = facts.get("parts", [])
+    last = {n: part["program"] for n, part in enumerate(parts)}  # the program of each part
+    likewise = _likewise(parts, facts["steps"])
+    at = None
     for number, step in enumerate(facts["steps"], start=1):
+        part = step.get("part", 0)
+        if part in likewise:
+            continue
+        if parts and part != at:
+            same = [parts[n] for n, first in likewise.items() if first == part]
+            lines += [_heading(part, parts[part], same), ""]
+        at = part
         lines.append(
             f"{number}. {step['rule']} at {step['tensor']}:  {step['before']}  =  {step['after']}"
         )
+        previous = last.get(part, facts["source"])
         shown = step["program"] if show_all else _changed(previous, step["program"])
         lines += ["", shown.rstrip(), ""]
-        previous = step["program"]
+        last[part] = step["program"]
     if not facts["steps"]:
         lines.append("nothing cheaper was found")
     if "checked" in facts:
@@ -202,6 +223,9 @@ def render(facts: dict[str, Any], show_all: bool) -> str:
         )
         return "\n".join(lines)
     end = "" if facts["complete"] else ", more were left"
+    if parts:
+        distinct = len({part["alike"] for part in parts})
+        end += f": {len(parts)} parts, {distinct} of them searched"
     lines.append(f"{facts['states']} programs in {output.seconds(facts['seconds'])}{end}")
     lines.append(_ratio("operations", facts["operations_before"], facts["operations_after"]))
     lines.append(_ratio("bytes", facts["bytes_before"], facts["bytes_after"]))
@@ -210,6 +234,24 @@ def render(facts: dict[str, Any], show_all: bool) -> str:
     if "measured" in facts:
         lines += _times(facts["measured"])
     return "\n".join(lines)
+
+
+def _likewise(parts: list[dict[str, Any]], steps: list[dict[str, Any]]) -> dict[int, int]:
+    """Parts that are derived like an equal one before them, with the number of that."""
+    rules: dict[int, list[str]] = {n: [] for n in range(len(parts))}
+    for step in steps:
+        rules.setdefault(step.get("part", 0), []).append(step["rule"])
+    return {
+        n: part["alike"]
+        for n, part in enumerate(parts)
+        if part["alike"] != n and rules[n] == rules[part["alike"]]
+    }
+
+
+def _heading(number: int, part: dict[str, Any], same: list[dict[str, Any]]) -> str:
+    made = ", ".join(part["makes"])
+    others = ", ".join(name for each in same for name in each["makes"])
+    return f"part {number + 1}, which makes {made}" + (f"; {others} likewise" if others else "")
 
 
 def _times(measured: dict[str, Any]) -> list[str]:
