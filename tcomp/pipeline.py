@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tcomp import passes, schedule
+from tcomp.autotune.forms import known_form
 from tcomp.autotune.lookup import known_schedules
 from tcomp.codegen.emit import emit
 from tcomp.codegen.llvm import assembly, compile_object
@@ -19,7 +20,7 @@ from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
 from tcomp.memory_speed import relative_rates
-from tcomp.passes.derivation import Derivation, call_cost, chosen, derive, least_cost
+from tcomp.passes.derivation import Derivation, call_cost, chosen, derive, least_cost, replayed
 from tcomp.passes.derivation.machine import AVX512, Machine
 from tcomp.runtime.artifact import Argument, Artifact
 
@@ -75,21 +76,23 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
 
 def build(program: Program, options: Options, constants: frozenset[str] = frozenset()) -> Stages:
     """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
-    machine = machine_of(options)
-    derivation = derived(
-        program, options.accuracy, constants, machine=machine
-    )  # cheaper definitions
+    derivation = chosen_form(program, options, constants)  # cheaper equal definitions
+    return _scheduled(program, derivation, options, constants)
+
+
+def build_form(
+    program: Program,
+    derivation: Derivation,
+    options: Options,
+    constants: frozenset[str] = frozenset(),
+) -> Stages:
+    """The same with a derivation that is given: what is shown, or raced, is what is built."""
     return _scheduled(program, derivation, options, constants)
 
 
 def build_as_written(program: Program, options: Options) -> Stages:
     """The same without deriving: what a derivation is measured against."""
     return _scheduled(program, derive(program, rules=()), options, frozenset())
-
-
-def build_derived(program: Program, derivation: Derivation, options: Options) -> Stages:
-    """The same with a derivation that is given: what `tcomp derive` shows is what it measures."""
-    return _scheduled(program, derivation, options, frozenset())
 
 
 def _scheduled(
@@ -112,6 +115,30 @@ def _scheduled(
     )
 
 
+def chosen_form(
+    program: Program, options: Options, constants: frozenset[str] = frozenset()
+) -> Derivation:
+    """The form that was measured to be the fastest, where there is a record of that; else the one that should
+    be by the estimates. Both are proven equal and accurate enough."""
+    return measured_form(program, options, constants) or derived(
+        program, options.accuracy, constants, machine=machine_of(options)
+    )
+
+
+def measured_form(
+    program: Program, options: Options, constants: frozenset[str] = frozenset()
+) -> Derivation | None:
+    """The form that the latest race on record chose, if it still holds."""
+    known = known_form(program, constants, options)
+    if known is None:
+        return None
+    machine = machine_of(options)
+    found = replayed(
+        program, known.steps, lambda p: call_cost(p, constants, machine), options.accuracy
+    )
+    return None if found is None else replace(found, measured=known.measured)
+
+
 def derived(
     program: Program,
     accuracy: str,
@@ -123,7 +150,18 @@ def derived(
 
     What depends on `constants` alone costs nothing: it is computed once.
     """
-    found = derive(
+    return chosen(searched(program, accuracy, constants, seconds, machine), accuracy)
+
+
+def searched(
+    program: Program,
+    accuracy: str,
+    constants: frozenset[str] = frozenset(),
+    seconds: float = DERIVE_SECONDS,
+    machine: Machine = AVX512,
+) -> Derivation:
+    """What the search finds: candidates that are neither verified nor measured yet."""
+    return derive(
         program,
         seconds=seconds,
         cost=lambda p: call_cost(p, constants, machine),
@@ -132,7 +170,6 @@ def derived(
         clock=time.thread_time,  # what is found must not depend on the machine's other work
         patience=PATIENCE * seconds / DERIVE_SECONDS,
     )
-    return chosen(found, accuracy)
 
 
 def machine_of(options: Options) -> Machine:

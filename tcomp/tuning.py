@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tcomp import schedule
@@ -24,13 +24,17 @@ from tcomp.autotune.verdict import decided
 from tcomp.autotune.workload import text_of
 from tcomp.diagnostics import BindingError, nearest
 from tcomp.options import Options, options_from
-from tcomp.pipeline import Stages, build, specialise
+from tcomp.pipeline import Stages, build, build_form, measured_form, specialise
+from tcomp.racing import MOST_FORMS, Race, candidates, process_runner, race
 from tcomp.source import Source, read_source
 from tcomp.training import examples_from
 
 if TYPE_CHECKING:
     from tcomp.ir.plan import Group
+    from tcomp.ir.tensor.nodes import Program
     from tcomp.schedule.trace import Trace
+
+ASIDE = 0.25  # of the time that the kernels of the winner get, for those of a form that is nearly as fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,11 @@ class TuneReport:
     seconds: float
     interrupted: bool
     database: str
+    race: Race | None = None  # of forms, where none was on record
 
     def __str__(self) -> str:
-        lines = [f"{'kernel':24} {'class':12} {'untuned':>10} {'tuned':>10} {'gain':>6}  trials"]
+        lines = [] if self.race is None else [str(self.race)]
+        lines += [f"{'kernel':24} {'class':12} {'untuned':>10} {'tuned':>10} {'gain':>6}  trials"]
         for k in self.kernels:
             lines.append(
                 f"{k.name[:24]:24} {k.schedule_class:12} {_ms(k.untuned):>10} {_ms(k.tuned):>10} "
@@ -88,6 +94,7 @@ class TuneReport:
                 }
                 for k in self.kernels
             ],
+            "forms": [] if self.race is None else self.race.to_json(),
             "trials": self.trials,
             "seconds": self.seconds,
             "interrupted": self.interrupted,
@@ -111,9 +118,11 @@ def tune(
     threads: int | None = None,
     accuracy: str = "standard",
     runner: Runner | None = None,
+    form_runner: Runner | None = None,
     watch: Callable[[Progress], None] | None = None,
 ) -> TuneReport:
-    """Measures schedules of a program's kernels for `seconds`, or `trials` candidates, and keeps the best.
+    """Measures forms of a program, then schedules of the kernels of the fastest one, for `seconds`, or `trials`
+    schedules, and keeps the best.
 
     Candidates are built and run in a child process; wrong results, crashes and time-outs cost their
     candidate only. `constants` names the inputs that `compile` will be given as constants: a schedule whose
@@ -126,38 +135,68 @@ def tune(
     options = options_from(threads=threads, accuracy=accuracy, tune="cached", database=database)
     if cluster is not None:
         raise BindingError("cluster: tuning on other machines is not supported yet", code="TC079")
-    stages = stages_of(
-        read_source(source, entry), dict(sizes or {}), dict(params or {}), options, constants
+    program = program_of(
+        read_source(source, entry), dict(sizes or {}), dict(params or {}), constants
     )
     limit = None if trials is not None and seconds == 30 else seconds
-    return tune_stages(
-        stages,
+    return tune_program(
+        program,
         options,
+        frozenset(constants),
         seconds=limit,
         trials=trials,
         seed=seed,
         runner=runner,
+        form_runner=form_runner,
         watch=watch or line_watcher(progress),
     )
 
 
-def tune_stages(
-    stages: Stages,
+def tune_program(
+    program: Program,
     options: Options,
+    constants: frozenset[str] = frozenset(),
     *,
     seconds: float | None,
     trials: int | None = None,
     seed: int = 0,
     runner: Runner | None = None,
+    form_runner: Runner | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> TuneReport:
-    """Tunes the kernels of a program that is compiled already; see `tune`."""
+    """Races forms of a bound program where no race is on record, then tunes the kernels of the winner; see `tune`.
+
+    A form that is nearly as fast is tuned a little as well, and races once more. A `runner` measures forms too
+    unless there is a `form_runner`.
+    """
     start = time.monotonic()
     store = Database(options.database)
-    contests = contests_for(stages, options, store, seed)
+    forms = form_runner or runner or process_runner()
+    raced, near, stopped = None, None, False
+    contests: list[Contest[Trace]] = []
+    try:
+        if seconds != 0 and trials != 0:
+            raced = _race(program, options, constants, seconds, forms, seed)
+        contests = contests_for(build(program, options, constants), options, store, seed)
+        near = raced.near if raced is not None else None
+        if near is not None:
+            others = contests_for(
+                build_form(program, near, options, constants), options, store, seed
+            )
+            known = {c.task for c in contests}
+            contests += [replace(c, weight=ASIDE * c.weight) for c in others if c.task not in known]
+    except KeyboardInterrupt:
+        stopped = True
+    left = None if seconds is None else max(seconds - (time.monotonic() - start), seconds / 4)
     outcome = run_contests(
-        contests, runner or ProcessRunner(), seconds=seconds, trials=trials, watch=watch
+        contests, runner or ProcessRunner(), seconds=left, trials=trials, watch=watch
     )
+    stopped = stopped or outcome.interrupted
+    if raced is not None and near is not None and not stopped and any(c.gain > 1 for c in contests):
+        finalists = dict.fromkeys((0, raced.chosen, raced.derivations.index(near)))
+        derivations = [raced.derivations[n] for n in finalists]
+        raced = race(derivations, options, constants, forms, tuned=True, seed=seed)
+    forms.close()
     return TuneReport(
         tuple(
             KernelReport(
@@ -167,26 +206,47 @@ def tune_stages(
         ),
         outcome.trials,
         time.monotonic() - start,
-        outcome.interrupted,
+        stopped,
         str(store.path),
+        raced,
     )
 
 
-def is_tuned(stages: Stages, options: Options) -> bool:
-    """Whether the database has a measurement of every kernel of a compiled program."""
+def _race(
+    program: Program,
+    options: Options,
+    constants: frozenset[str],
+    seconds: float | None,
+    runner: Runner,
+    seed: int,
+) -> Race | None:
+    """A race of forms; None where one is on record, or where there is only one form."""
+    if measured_form(program, options, constants) is not None:
+        return None
+    most = MOST_FORMS if seconds is None else max(1, min(MOST_FORMS, int(seconds)))
+    derivations = candidates(program, options, constants, most)
+    if len(derivations) == 1:
+        return None
+    return race(derivations, options, constants, runner, seed=seed)
+
+
+def is_tuned(program: Program, options: Options, constants: frozenset[str]) -> bool:
+    """Whether the database has a measurement of every kernel of a program."""
     store = Database(options.database)
+    if not store.path.exists():
+        return False
+    stages = build(program, options, constants)
     pairs = zip(stages.plan.groups, stages.traces, strict=True)
-    return store.path.exists() and all(store.best(key_of(g, t, options)) for g, t in pairs)
+    return all(store.best(key_of(g, t, options)) for g, t in pairs)
 
 
-def stages_of(
+def program_of(
     source: Source,
     sizes: Mapping[str, int],
     params: Mapping[str, Any],
-    options: Options,
     constants: Collection[str] = (),
-) -> Stages:
-    """A program compiled for sizes; generic types are f32 and i32. `constants` names bound inputs."""
+) -> Program:
+    """A program for sizes; generic types are f32 and i32. `constants` must name inputs."""
     from tcomp.ir.dtypes import f32, i32
     from tcomp.lang import lower
 
@@ -205,8 +265,7 @@ def stages_of(
         raise BindingError(
             f"constants: there is no input '{unknown}'", code="TC072", hint=nearest(unknown, names)
         )
-    concrete = specialise(program, {s.name: sizes[s.name] for s in program.sizes})
-    return build(concrete, options, frozenset(constants))
+    return specialise(program, {s.name: sizes[s.name] for s in program.sizes})
 
 
 def contests_for(

@@ -6,6 +6,7 @@ rule to the program before and looks for a result with that fingerprint; nothing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tcomp.diagnostics import Error
@@ -14,6 +15,7 @@ from tcomp.ir.tensor.nodes import Program
 from tcomp.ir.tensor.printer import print_program
 from tcomp.passes.derivation.derive import Derivation
 from tcomp.passes.derivation.normal import normal_form
+from tcomp.passes.derivation.rule import Step
 from tcomp.passes.derivation.rules import RULES
 
 VERSION = 1
@@ -30,15 +32,17 @@ def to_log(derivation: Derivation) -> dict[str, Any]:
         "source": print_program(derivation.source),
         "fingerprint": fingerprint(normal_form(derivation.source)),
         "steps": [
-            {
-                "rule": step.rule,
-                "tensor": step.tensor,
-                "fingerprint": fingerprint(step.program),
-                "program": print_program(step.program),
-            }
-            for step in derivation.steps
+            {**entry, "program": print_program(step.program)}
+            for step, entry in zip(derivation.steps, entries(derivation.steps), strict=True)
         ],
     }
+
+
+def entries(steps: Sequence[Step]) -> list[dict[str, str]]:
+    """Steps as a log names them."""
+    return [
+        {"rule": s.rule, "tensor": s.tensor, "fingerprint": fingerprint(s.program)} for s in steps
+    ]
 
 
 def source_text(log: Any) -> str:
@@ -53,24 +57,32 @@ def replay(source: Program, log: Any) -> Program:
     """The program that a log derives from `source`. Raises ProofError at the first step that fails."""
     if not isinstance(log, dict) or log.get("version") != VERSION:
         raise ProofError("this is no proof log of a version that is known", code="TC096")
-    program = normal_form(source)
-    if fingerprint(program) != log.get("fingerprint"):
+    if fingerprint(normal_form(source)) != log.get("fingerprint"):
         raise ProofError("the log is about another program", code="TC096")
+    steps = replay_steps(source, log.get("steps"))
+    return steps[-1].program if steps else normal_form(source)
+
+
+def replay_steps(source: Program, steps: Any) -> tuple[Step, ...]:
+    """The steps that a log lists, each applied to the program before it. Raises ProofError at the first one
+    that does not give what the log says."""
+    program = normal_form(source)
     rules = {rule.name: rule for rule in RULES}
-    steps = log.get("steps")
+    found: list[Step] = []
     for number, step in enumerate(steps if isinstance(steps, list) else [], start=1):
         name = step.get("rule") if isinstance(step, dict) else None
         if name not in rules:
             raise ProofError(f"step {number} uses an unknown rule '{name}'", code="TC096")
         wanted = step.get("fingerprint")
-        for _, candidate in rules[name].apply(program):
+        for tensor, candidate in rules[name].apply(program):
             normal = normal_form(candidate)
             if fingerprint(normal) == wanted:
                 program = normal
+                found.append(Step(name, tensor, program))
                 break
         else:
             raise ProofError(
                 f"step {number}: '{name}' does not give the program that the log claims",
                 code="TC096",
             )
-    return program
+    return tuple(found)
