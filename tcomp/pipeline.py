@@ -98,12 +98,7 @@ def build_as_written(program: Program, options: Options) -> Stages:
 def _scheduled(
     program: Program, derivation: Derivation, options: Options, constants: frozenset[str]
 ) -> Stages:
-    narrow = passes.bytes_for_nibbles(derivation.program)  # nothing behind knows of 4-bit types
-    once, called = passes.split_constants(narrow, constants)  # weights do their part once
-    free = {t.name for t in program.inputs} - constants
-    bound = frozenset(t for t in called.inputs if t.name not in free)
-    plan = replace(passes.plan(called), constants=bound)  # lifted, inlined, grouped
-    plan = schedule.completed(plan)
+    once, called, plan = planned(program, derivation.program, constants)
     analytical = schedule.analytical(plan, options.target, options.threads)  # without measuring
     traces = known_schedules(plan, analytical, options)  # what was measured to be better
     loops, packing = schedule.lower_apart(
@@ -113,6 +108,18 @@ def _scheduled(
     return Stages(
         program, derivation, once, called, plan, traces, loops, packing, emitted, options.target
     )
+
+
+def planned(
+    program: Program, form: Program, constants: frozenset[str]
+) -> tuple[Program | None, Program, Plan]:
+    """A form of a program divided into what is computed once and what every call computes, and the latter's plan."""
+    narrow = passes.bytes_for_nibbles(form)  # nothing behind knows of 4-bit types
+    once, called = passes.split_constants(narrow, constants)  # weights do their part once
+    free = {t.name for t in program.inputs} - constants
+    bound = frozenset(t for t in called.inputs if t.name not in free)
+    plan = replace(passes.plan(called), constants=bound)  # lifted, inlined, grouped
+    return once, called, schedule.completed(plan)
 
 
 def chosen_form(

@@ -18,6 +18,7 @@ import numpy as np
 from tcomp.autotune.guard import guarded_array
 from tcomp.autotune.worker import Candidate, Wrong, race, run
 from tcomp.autotune.workload import read_text
+from tcomp.ir.nibbles import unpack_nibbles
 from tcomp.ir.tensor.comparison import compare_with
 from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.sampling import draw_inputs
@@ -29,7 +30,7 @@ from tcomp.runtime.outputs import fresh
 from tcomp.specialise import load_parts, parts_from
 
 if TYPE_CHECKING:
-    from tcomp.ir.tensor.nodes import Program
+    from tcomp.ir.tensor.nodes import Program, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,15 @@ def open_forms(task: dict[str, Any]) -> Forms:
         options,
         {n: np.array(a) for n, a in drawn.items()},
         {n: a for n, a in drawn.items() if n in names},
-        interpret(program, drawn),
+        interpret(program, {t.name: _logical(t, drawn[t.name]) for t in program.inputs}),
     )
+
+
+def _logical(tensor: Tensor, array: Any) -> Any:
+    """An input with one element of 4 bits in each place."""
+    if not (tensor.dtype.is_packed and tensor.rank):
+        return array
+    return unpack_nibbles(array, int(tensor.shape[-1]), tensor.dtype.is_signed)
 
 
 if __name__ == "__main__":

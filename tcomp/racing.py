@@ -19,10 +19,12 @@ from tcomp.passes.derivation import Derivation, Measured, contenders, holding
 from tcomp.pipeline import machine_of, searched
 
 if TYPE_CHECKING:
+    from tcomp.forecast import Forecast
     from tcomp.ir.tensor.nodes import Program
     from tcomp.options import Options
 
 MOST_FORMS = 4  # beside the program as written
+POOL = 3  # times as many are ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,21 @@ def process_runner() -> ProcessRunner:
 
 
 def candidates(
-    program: Program, options: Options, constants: frozenset[str], most: int = MOST_FORMS
+    program: Program,
+    options: Options,
+    constants: frozenset[str],
+    most: int = MOST_FORMS,
+    forecast: Forecast | None = None,
 ) -> tuple[Derivation, ...]:
-    """The program as written, and the derivations of it that hold and are worth a measurement."""
+    """The program as written, and the derivations of it that hold and are worth a measurement: the first choice of
+    the estimates, then what the `forecast` likes best of their next ones, or they themselves."""
     found = searched(program, options.accuracy, constants, machine=machine_of(options))
-    held = holding(found, options.accuracy, most, contenders(found, 2 * most))
+    pool = contenders(found, POOL * most)
+    if forecast is not None and len(pool) > most:
+        pool[1:] = sorted(
+            pool[1:], key=lambda c: forecast.of(program, c.program, constants).seconds
+        )
+    held = holding(found, options.accuracy, most, pool)
     return (found.without_steps(), *held)
 
 

@@ -23,6 +23,7 @@ from tcomp.autotune.tuner import tune as run_contests
 from tcomp.autotune.verdict import decided
 from tcomp.autotune.workload import text_of
 from tcomp.diagnostics import BindingError, nearest
+from tcomp.forecast import forecast_from
 from tcomp.options import Options, options_from
 from tcomp.pipeline import Stages, build, build_form, measured_form, specialise
 from tcomp.racing import MOST_FORMS, Race, candidates, process_runner, race
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tcomp.ir.tensor.nodes import Program
     from tcomp.schedule.trace import Trace
 
+LEARNING_SECONDS = 10.0  # a budget that leaves room for learning from earlier races
 ASIDE = 0.25  # of the time that the kernels of the winner get, for those of a form that is nearly as fast
 
 
@@ -224,7 +226,9 @@ def _race(
     if measured_form(program, options, constants) is not None:
         return None
     most = MOST_FORMS if seconds is None else max(1, min(MOST_FORMS, int(seconds)))
-    derivations = candidates(program, options, constants, most)
+    wide = seconds is None or seconds >= LEARNING_SECONDS
+    forecast = forecast_from(options) if wide else None
+    derivations = candidates(program, options, constants, most, forecast)
     if len(derivations) == 1:
         return None
     return race(derivations, options, constants, runner, seed=seed)

@@ -69,6 +69,8 @@ def command(
 ) -> None:
     """Show how a cheaper equal program is derived from the one in FILE: before, rule, after.
 
+    Estimates choose it, unless the tuning database says which form was measured to be the fastest.
+
     \b
     Examples:
       tcomp derive examples/matrix_chain.tc

@@ -264,3 +264,16 @@ def test_wrong_forms_are_not_timed(path: Path) -> None:
     forms = open_forms(task)
     answers = forms.race([[], [{"rule": "factor pull-out", "fingerprint": "?"}]])
     assert answers[0]["seconds"] and "ProofError" in answers[1]["error_text"]
+
+
+def test_forms_of_4_bit_weights_are_checked_too() -> None:
+    from tcomp.race_worker import open_forms
+
+    text = """
+def f(X: f32[8, 9], W: i4[7, 9], s: f32[7]) -> Y: f32[8, 7]:
+    Y[i, j] = sum[k](X[i, k] * W[j, k] * s[j])
+"""
+    for bound in ("", "W"):
+        task = {"program": form_text(program(text), bound), "threads": 1, "seed": 0}
+        (answer,) = open_forms({**task, "accuracy": "standard"}).race([[]])
+        assert answer.get("seconds"), answer
