@@ -193,18 +193,16 @@ class Compiled:
         names = {k: v.name for k, v in generics.items()}
         program = self._program(names, sizes)
         tuned = self._tunes
-        if tuned and (stages := self._untuned(program)) is not None:
-            from tcomp.tuning import tune_stages
-
+        if tuned and not self._is_tuned(program):
             seconds = self._options.tune
             if isinstance(seconds, str):
-                arguments = (known, seen, program, names, sizes, stages)
+                arguments = (known, seen, program, names, sizes)
                 Thread(
                     target=self._tune_behind, args=arguments, daemon=True, name="tcomp-tuning"
                 ).start()
                 tuned = False
             else:
-                tune_stages(stages, self._options, seconds=seconds)
+                self._tune(program, seconds)
         return self._loaded(self._kept(seen, program, names, sizes, tuned))
 
     def _kept(
@@ -222,13 +220,16 @@ class Compiled:
         store_parts(self._front_key(seen, tuned), parts)
         return parts
 
-    def _untuned(self, program: Program) -> Stages | None:
-        """The program compiled, if the database has no measurements for some of it."""
-        from tcomp.pipeline import build
+    def _is_tuned(self, program: Program) -> bool:
         from tcomp.tuning import is_tuned
 
-        stages = build(program, self._options, frozenset(self._constants))
-        return None if is_tuned(stages, self._options) else stages
+        return is_tuned(program, self._options, frozenset(self._constants))
+
+    def _tune(self, program: Program, seconds: float) -> None:
+        """Spends seconds on measuring forms and schedules, which the database keeps."""
+        from tcomp.tuning import tune_program
+
+        tune_program(program, self._options, frozenset(self._constants), seconds=seconds)
 
     def _tune_behind(
         self,
@@ -237,13 +238,10 @@ class Compiled:
         program: Program,
         generics: Any,
         sizes: Any,
-        stages: Stages,
     ) -> None:
         """Tunes while the untuned kernel already serves, then puts the better one in its place."""
-        from tcomp.tuning import tune_stages
-
         try:
-            tune_stages(stages, self._options, seconds=BACKGROUND_SECONDS)
+            self._tune(program, BACKGROUND_SECONDS)
             better = self._loaded(self._kept(seen, program, generics, sizes, tuned=True))
         except Error as error:
             logger.warning("tuning in the background ended: %s", error)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tcomp import passes, schedule
+from tcomp.autotune.forms import known_form
 from tcomp.autotune.lookup import known_schedules
 from tcomp.codegen.emit import emit
 from tcomp.codegen.llvm import assembly, compile_object
@@ -19,7 +20,14 @@ from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.verifier import verify
 from tcomp.memory_speed import relative_rates
-from tcomp.passes.derivation import Derivation, call_cost, derive, derive_whole, least_cost
+from tcomp.passes.derivation import (
+    Derivation,
+    call_cost,
+    derive,
+    derive_whole,
+    least_cost,
+    replayed,
+)
 from tcomp.passes.derivation.machine import AVX512, Machine
 from tcomp.runtime.artifact import Argument, Artifact
 
@@ -75,10 +83,17 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
 
 def build(program: Program, options: Options, constants: frozenset[str] = frozenset()) -> Stages:
     """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
-    machine = machine_of(options)
-    derivation = derived(
-        program, options.accuracy, constants, machine=machine
-    )  # cheaper definitions
+    derivation = chosen_form(program, options, constants)  # cheaper equal definitions
+    return _scheduled(program, derivation, options, constants)
+
+
+def build_form(
+    program: Program,
+    derivation: Derivation,
+    options: Options,
+    constants: frozenset[str] = frozenset(),
+) -> Stages:
+    """The same with a derivation that is given: what is shown, or raced, is what is built."""
     return _scheduled(program, derivation, options, constants)
 
 
@@ -87,20 +102,10 @@ def build_as_written(program: Program, options: Options) -> Stages:
     return _scheduled(program, derive(program, rules=()), options, frozenset())
 
 
-def build_derived(program: Program, derivation: Derivation, options: Options) -> Stages:
-    """The same with a derivation that is given: what `tcomp derive` shows is what it measures."""
-    return _scheduled(program, derivation, options, frozenset())
-
-
 def _scheduled(
     program: Program, derivation: Derivation, options: Options, constants: frozenset[str]
 ) -> Stages:
-    narrow = passes.bytes_for_nibbles(derivation.program)  # nothing behind knows of 4-bit types
-    once, called = passes.split_constants(narrow, constants)  # weights do their part once
-    free = {t.name for t in program.inputs} - constants
-    bound = frozenset(t for t in called.inputs if t.name not in free)
-    plan = replace(passes.plan(called), constants=bound)  # lifted, inlined, grouped
-    plan = schedule.completed(plan)
+    once, called, plan = planned(program, derivation.program, constants)
     analytical = schedule.analytical(plan, options.target, options.threads)  # without measuring
     traces = known_schedules(plan, analytical, options)  # what was measured to be better
     loops, packing = schedule.lower_apart(
@@ -112,6 +117,50 @@ def _scheduled(
     )
 
 
+def planned(
+    program: Program, form: Program, constants: frozenset[str]
+) -> tuple[Program | None, Program, Plan]:
+    """A form of a program divided into what is computed once and what every call computes, and the latter's plan."""
+    narrow = passes.bytes_for_nibbles(form)  # nothing behind knows of 4-bit types
+    once, called = passes.split_constants(narrow, constants)  # weights do their part once
+    free = {t.name for t in program.inputs} - constants
+    bound = frozenset(t for t in called.inputs if t.name not in free)
+    plan = replace(passes.plan(called), constants=bound)  # lifted, inlined, grouped
+    return once, called, schedule.completed(plan)
+
+
+def chosen_form(
+    program: Program,
+    options: Options,
+    constants: frozenset[str] = frozenset(),
+    seconds: float = DERIVE_SECONDS,
+) -> Derivation:
+    """The form that was measured to be the fastest, where there is a record of that, else the one that should be
+    by the estimates; for each part of a program. All are proven equal and accurate enough."""
+    machine = machine_of(options)
+
+    def search(part: Program, known: frozenset[str], share: float) -> Derivation:
+        return measured_form(part, options, known) or searched(
+            part, options.accuracy, known, share, machine, patience=seconds
+        )
+
+    return _in_parts(program, options.accuracy, constants, seconds, machine, search)
+
+
+def measured_form(
+    program: Program, options: Options, constants: frozenset[str] = frozenset()
+) -> Derivation | None:
+    """The form that the latest race on record chose, if it still holds."""
+    known = known_form(program, constants, options)
+    if known is None:
+        return None
+    machine = machine_of(options)
+    found = replayed(
+        program, known.steps, lambda p: call_cost(p, constants, machine), options.accuracy
+    )
+    return None if found is None else replace(found, measured=known.measured)
+
+
 def derived(
     program: Program,
     accuracy: str,
@@ -119,25 +168,53 @@ def derived(
     seconds: float = DERIVE_SECONDS,
     machine: Machine = AVX512,
 ) -> Derivation:
-    """The cheapest equal program that is proven equal and accurate enough; else the program itself.
+    """The cheapest equal program by the estimates that is proven equal and accurate enough; else itself.
 
     What depends on `constants` alone costs nothing: it is computed once.
     """
+
+    def search(part: Program, known: frozenset[str], share: float) -> Derivation:
+        return searched(part, accuracy, known, share, machine, patience=seconds)
+
+    return _in_parts(program, accuracy, constants, seconds, machine, search)
+
+
+def _in_parts(
+    program: Program,
+    accuracy: str,
+    constants: frozenset[str],
+    seconds: float,
+    machine: Machine,
+    search: Callable[[Program, frozenset[str], float], Derivation],
+) -> Derivation:
     return derive_whole(
         program,
         accuracy,
-        search=lambda part, known, share: derive(
-            part,
-            seconds=share,
-            cost=lambda p: call_cost(p, known, machine),
-            promise=lambda p: least_cost(p, known, machine),
-            reassociate_floats=accuracy != "strict",
-            clock=time.thread_time,  # what is found must not depend on the machine's other work
-            patience=PATIENCE * seconds / DERIVE_SECONDS,
-        ),
+        search=search,
         cost=lambda p, known: call_cost(p, known, machine),
         seconds=seconds,
         constants=constants,
+    )
+
+
+def searched(
+    program: Program,
+    accuracy: str,
+    constants: frozenset[str] = frozenset(),
+    seconds: float = DERIVE_SECONDS,
+    machine: Machine = AVX512,
+    patience: float = DERIVE_SECONDS,
+) -> Derivation:
+    """What the search finds for a program of one part: candidates that are neither verified nor measured yet.
+    `patience` is the budget whose patience it has."""
+    return derive(
+        program,
+        seconds=seconds,
+        cost=lambda p: call_cost(p, constants, machine),
+        promise=lambda p: least_cost(p, constants, machine),
+        reassociate_floats=accuracy != "strict",
+        clock=time.thread_time,  # what is found must not depend on the machine's other work
+        patience=PATIENCE * patience / DERIVE_SECONDS,
     )
 
 

@@ -119,10 +119,17 @@ def load_parts(parts: Parts, options: Options, constants: Arrays | None) -> Kern
 
 def _compile(program: Program, options: Options, constants: frozenset[str]) -> Parts:
     from tcomp.dumping import tell
-    from tcomp.pipeline import build, compile_packing, compile_stages
+    from tcomp.pipeline import build
 
     stages = build(program, options, constants)
     tell(stages)
+    return parts_from(stages, options)
+
+
+def parts_from(stages: Stages, options: Options) -> Parts:
+    """The artifacts of a program that went through all stages."""
+    from tcomp.pipeline import build, compile_packing, compile_stages
+
     fold = None if stages.once is None else compile_stages(build(stages.once, options))
     before = (part for part in (fold, compile_packing(stages)) if part is not None)
     return Parts(compile_stages(stages), tuple(before))

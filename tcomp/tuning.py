@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tcomp import schedule
@@ -23,14 +23,21 @@ from tcomp.autotune.tuner import tune as run_contests
 from tcomp.autotune.verdict import decided
 from tcomp.autotune.workload import text_of
 from tcomp.diagnostics import BindingError, nearest
+from tcomp.forecast import forecast_from
 from tcomp.options import Options, options_from
-from tcomp.pipeline import Stages, build, specialise
+from tcomp.passes.derivation import Part, distinct_parts
+from tcomp.pipeline import Stages, build, build_form, measured_form, specialise
+from tcomp.racing import MOST_FORMS, Race, candidates, process_runner, race
 from tcomp.source import Source, read_source
 from tcomp.training import examples_from
 
 if TYPE_CHECKING:
     from tcomp.ir.plan import Group
+    from tcomp.ir.tensor.nodes import Program
     from tcomp.schedule.trace import Trace
+
+LEARNING_SECONDS = 10.0  # a budget that leaves room for learning from earlier races
+ASIDE = 0.25  # of the time that the kernels of the winner get, for those of a form that is nearly as fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,11 @@ class TuneReport:
     seconds: float
     interrupted: bool
     database: str
+    races: tuple[Race, ...] = ()  # of the forms of each part for which none was on record
 
     def __str__(self) -> str:
-        lines = [f"{'kernel':24} {'class':12} {'untuned':>10} {'tuned':>10} {'gain':>6}  trials"]
+        lines = [str(race) for race in self.races]
+        lines += [f"{'kernel':24} {'class':12} {'untuned':>10} {'tuned':>10} {'gain':>6}  trials"]
         for k in self.kernels:
             lines.append(
                 f"{k.name[:24]:24} {k.schedule_class:12} {_ms(k.untuned):>10} {_ms(k.tuned):>10} "
@@ -88,6 +97,7 @@ class TuneReport:
                 }
                 for k in self.kernels
             ],
+            "forms": [form for race in self.races for form in race.to_json()],
             "trials": self.trials,
             "seconds": self.seconds,
             "interrupted": self.interrupted,
@@ -111,9 +121,11 @@ def tune(
     threads: int | None = None,
     accuracy: str = "standard",
     runner: Runner | None = None,
+    form_runner: Runner | None = None,
     watch: Callable[[Progress], None] | None = None,
 ) -> TuneReport:
-    """Measures schedules of a program's kernels for `seconds`, or `trials` candidates, and keeps the best.
+    """Measures forms of a program, then schedules of the kernels of the fastest one, for `seconds`, or `trials`
+    schedules, and keeps the best.
 
     Candidates are built and run in a child process; wrong results, crashes and time-outs cost their
     candidate only. `constants` names the inputs that `compile` will be given as constants: a schedule whose
@@ -126,38 +138,66 @@ def tune(
     options = options_from(threads=threads, accuracy=accuracy, tune="cached", database=database)
     if cluster is not None:
         raise BindingError("cluster: tuning on other machines is not supported yet", code="TC079")
-    stages = stages_of(
-        read_source(source, entry), dict(sizes or {}), dict(params or {}), options, constants
+    program = program_of(
+        read_source(source, entry), dict(sizes or {}), dict(params or {}), constants
     )
     limit = None if trials is not None and seconds == 30 else seconds
-    return tune_stages(
-        stages,
+    return tune_program(
+        program,
         options,
+        frozenset(constants),
         seconds=limit,
         trials=trials,
         seed=seed,
         runner=runner,
+        form_runner=form_runner,
         watch=watch or line_watcher(progress),
     )
 
 
-def tune_stages(
-    stages: Stages,
+def tune_program(
+    program: Program,
     options: Options,
+    constants: frozenset[str] = frozenset(),
     *,
     seconds: float | None,
     trials: int | None = None,
     seed: int = 0,
     runner: Runner | None = None,
+    form_runner: Runner | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> TuneReport:
-    """Tunes the kernels of a program that is compiled already; see `tune`."""
+    """Races forms of a bound program where no race is on record, then tunes the kernels of the winner; see `tune`.
+
+    A form that is nearly as fast is tuned a little as well, and races once more. A `runner` measures forms too
+    unless there is a `form_runner`.
+    """
     start = time.monotonic()
     store = Database(options.database)
-    contests = contests_for(stages, options, store, seed)
+    forms = form_runner or runner or process_runner()
+    parts = distinct_parts(program, constants)
+    races: dict[Part, Race] = {}
+    stopped = False
+    contests: list[Contest[Trace]] = []
+    try:
+        if seconds != 0 and trials != 0:
+            for part, raced in _races(parts, options, seconds, forms, seed):
+                races[part] = raced
+        contests = contests_for(build(program, options, constants), options, store, seed)
+        for part, raced in races.items():
+            contests += _aside(part, raced, contests, options, store, seed)
+    except KeyboardInterrupt:
+        stopped = True
+    left = None if seconds is None else max(seconds - (time.monotonic() - start), seconds / 4)
     outcome = run_contests(
-        contests, runner or ProcessRunner(), seconds=seconds, trials=trials, watch=watch
+        contests, runner or ProcessRunner(), seconds=left, trials=trials, watch=watch
     )
+    stopped = stopped or outcome.interrupted
+    if not stopped and any(c.gain > 1 for c in contests):
+        for part, raced in races.items():
+            if raced.near is not None:
+                races[part] = _again(part, raced, options, forms, seed)
+    forms.close()
     return TuneReport(
         tuple(
             KernelReport(
@@ -167,26 +207,73 @@ def tune_stages(
         ),
         outcome.trials,
         time.monotonic() - start,
-        outcome.interrupted,
+        stopped,
         str(store.path),
+        tuple(races.values()),
     )
 
 
-def is_tuned(stages: Stages, options: Options) -> bool:
-    """Whether the database has a measurement of every kernel of a compiled program."""
+def _races(
+    parts: Sequence[Part], options: Options, seconds: float | None, runner: Runner, seed: int
+) -> Iterator[tuple[Part, Race]]:
+    """Races of the forms of parts, while they take no more than half of the time: none for a part for which one is
+    on record, or that has only one form."""
+    most = MOST_FORMS if seconds is None else max(1, min(MOST_FORMS, int(seconds)))
+    wide = seconds is None or seconds >= LEARNING_SECONDS
+    forecast = forecast_from(options) if wide else None
+    start = time.monotonic()
+    for part in parts:
+        if seconds is not None and time.monotonic() - start > seconds / 2:
+            return
+        if measured_form(part.program, options, part.constants) is not None:
+            continue
+        derivations = candidates(part.program, options, part.constants, most, forecast)
+        if len(derivations) > 1:
+            yield part, race(derivations, options, part.constants, runner, seed=seed)
+
+
+def _aside(
+    part: Part,
+    raced: Race,
+    contests: Sequence[Contest[Trace]],
+    options: Options,
+    store: Database,
+    seed: int,
+) -> list[Contest[Trace]]:
+    """Contests for the kernels of a form that was nearly as fast as the winner, with less weight."""
+    if raced.near is None:
+        return []
+    stages = build_form(part.program, raced.near, options, part.constants)
+    known = {c.task for c in contests}
+    others = contests_for(stages, options, store, seed)
+    return [replace(c, weight=ASIDE * c.weight) for c in others if c.task not in known]
+
+
+def _again(part: Part, raced: Race, options: Options, runner: Runner, seed: int) -> Race:
+    """The race of the program as written, the winner and the next one, with tuned kernels."""
+    assert raced.near is not None
+    finalists = dict.fromkeys((0, raced.chosen, raced.derivations.index(raced.near)))
+    derivations = [raced.derivations[n] for n in finalists]
+    return race(derivations, options, part.constants, runner, tuned=True, seed=seed)
+
+
+def is_tuned(program: Program, options: Options, constants: frozenset[str]) -> bool:
+    """Whether the database has a measurement of every kernel of a program."""
     store = Database(options.database)
+    if not store.path.exists():
+        return False
+    stages = build(program, options, constants)
     pairs = zip(stages.plan.groups, stages.traces, strict=True)
-    return store.path.exists() and all(store.best(key_of(g, t, options)) for g, t in pairs)
+    return all(store.best(key_of(g, t, options)) for g, t in pairs)
 
 
-def stages_of(
+def program_of(
     source: Source,
     sizes: Mapping[str, int],
     params: Mapping[str, Any],
-    options: Options,
     constants: Collection[str] = (),
-) -> Stages:
-    """A program compiled for sizes; generic types are f32 and i32. `constants` names bound inputs."""
+) -> Program:
+    """A program for sizes; generic types are f32 and i32. `constants` must name inputs."""
     from tcomp.ir.dtypes import f32, i32
     from tcomp.lang import lower
 
@@ -205,8 +292,7 @@ def stages_of(
         raise BindingError(
             f"constants: there is no input '{unknown}'", code="TC072", hint=nearest(unknown, names)
         )
-    concrete = specialise(program, {s.name: sizes[s.name] for s in program.sizes})
-    return build(concrete, options, frozenset(constants))
+    return specialise(program, {s.name: sizes[s.name] for s in program.sizes})
 
 
 def contests_for(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from tcomp.ir.tensor.nodes import Program
 from tcomp.passes.accuracy import Accuracy, measure
-from tcomp.passes.derivation.derive import Candidate, Derivation
+from tcomp.passes.derivation.cost import Cost
+from tcomp.passes.derivation.derive import Candidate, Derivation, has_floats
+from tcomp.passes.derivation.mark import mark
+from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.rule import Step
 from tcomp.passes.derivation.rules import RULES
+from tcomp.passes.derivation.search import State
 from tcomp.passes.verification import verify_equal
 
 MOST_TRIED = 8  # candidates that are examined before the source is taken
@@ -26,9 +31,13 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
     return next(_held(found, accuracy), found.without_steps())
 
 
-def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
-    """The derivation with each of the cheapest candidates that hold, cheapest first."""
-    return list(islice(_held(found, accuracy), most))
+def candidates_holding(
+    found: Derivation, accuracy: str, most: int, candidates: Sequence[Candidate] | None = None
+) -> list[Derivation]:
+    """The derivation with each of the first `candidates` that hold, in their order; by default its own."""
+    given = found if candidates is None else replace(found, candidates=tuple(candidates))
+    held = islice(_held(given, accuracy), most)
+    return [replace(each, candidates=found.candidates) for each in held]
 
 
 def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
@@ -36,7 +45,7 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
 
     A candidate holds if it is equal to the source over a prime field and, where a step may change the
     rounding of floats, its measured error is within what the class allows. What was derived through a
-    program that fails is not looked at: it has the same fault.
+    program that differs, or is inaccurate, is not looked at: it has the same fault.
     """
     rejected: set[Program] = set()
     faults: Counter[str] = Counter()  # inaccurate steps of each rule
@@ -57,7 +66,8 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
             verdict = verify_equal(found.source, candidate.program)
             if not verdict.equal:
                 logger.info("a derivation was not used: %s", verdict.reason)
-                rejected.add(_first_unequal(found.source, candidate))
+                if verdict.equal is False:  # what could not be decided says nothing of what follows
+                    rejected.add(_first_unequal(found.source, candidate))
                 continue
             step = _first_inaccurate(found.source, candidate, accuracy)
         if step is None:
@@ -77,6 +87,40 @@ def _next(waiting: list[Candidate], faults: Counter[str]) -> Candidate:
     return waiting.pop(next(usual, 0))
 
 
+def replayed(
+    source: Program, steps: tuple[Step, ...], cost: Cost, accuracy: str
+) -> Derivation | None:
+    """A derivation whose steps are known from elsewhere; None where its program does not hold."""
+    changing = any(step.rule in _CHANGING for step in steps)
+    if accuracy == "strict" and changing and has_floats(source):
+        return None
+    before = normal_form(source)
+    state = State(before, cost(before), cost(before), None, "", "", 0, mark(before))
+    states = [state]
+    for depth, step in enumerate(steps, start=1):
+        price = cost(step.program)
+        own = mark(step.program)
+        states.append(
+            State(step.program, price, price, states[-1], step.rule, step.tensor, depth, own)
+        )
+    last = states[-1]
+    candidates = (Candidate(last.program, steps, last.cost),) if steps else ()
+    found = Derivation(
+        source,
+        before,
+        (),
+        state.cost,
+        state.cost,
+        len(states),
+        0.0,
+        complete=False,
+        candidates=candidates,
+        explored=tuple(states),
+    )
+    result = chosen(found, accuracy)
+    return result if len(result.steps) == len(steps) else None
+
+
 def _measured(source: Program, candidate: Candidate, accuracy: str) -> Accuracy | None:
     """The rounding errors of a candidate where a step may have changed them."""
     if not any(step.rule in _CHANGING for step in candidate.steps):
@@ -87,7 +131,7 @@ def _measured(source: Program, candidate: Candidate, accuracy: str) -> Accuracy 
 def _first_unequal(source: Program, candidate: Candidate) -> Program:
     """The program after the first step that is at fault; the last one is if none before it is."""
     steps = candidate.steps[:-1]
-    unequal = (s.program for s in steps if not verify_equal(source, s.program).equal)
+    unequal = (s.program for s in steps if verify_equal(source, s.program).equal is False)
     return next(unequal, candidate.program)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
 from tcomp.ir.tensor.nodes import Program, postorder
 from tcomp.passes.accuracy import Accuracy
@@ -21,6 +23,8 @@ WORTHWHILE = 0.85  # of the source's cost: estimates that are closer do not deci
 # do not know well, such as that what is handed on passes through memory (transposed convolutions of 256 x 8 x 8
 # and 128 x 16 x 16: phases at once 131 and 146 us; products and shifted sums, 4 % cheaper by estimate, 163, 169).
 STEP, DOUBT = 0.002, 0.012
+HOPELESS = 1.5  # times the source's cost: what seems dearer is not timed
+ALIKE = 2  # forms by the same rules that are timed
 CANDIDATES = 64  # programs that are kept for the case that better ones prove unequal or inaccurate
 
 
@@ -38,6 +42,29 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a race said: how many forms were timed, and how many times the speed of the program as written the
+    chosen one has (None where that was forgotten)."""
+
+    forms: int
+    speedup: float | None
+
+    def told(self, rules: Sequence[str]) -> str:
+        """One line; `rules` are those of the chosen form."""
+        gain = "" if self.speedup is None or not rules else f" at {self.speedup:.3g}x of it"
+        forms = (
+            "1 form"
+            if self.forms == 1
+            else f"{self.forms} forms, the program as written among them"
+        )
+        return f"measured: {forms}; chosen {', '.join(rules) or 'as written'}{gain}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {"forms": self.forms, "speedup": self.speedup}
+
+
+@dataclass(frozen=True, slots=True)
 class Derivation:
     """What a search found: the source and the chosen program, with the steps between them.
 
@@ -47,7 +74,7 @@ class Derivation:
     caller chooses another.
     `accuracy` is the measured rounding error of the chosen program where its steps change roundings.
     `explored` are all programs in the order in which they were found, each with its parent: the
-    derivation as a graph.
+    derivation as a graph. `measured` is there where a race on record chose instead of the judge.
     A program of several `parts` has no graph of its own: each part has one.
     """
 
@@ -63,6 +90,7 @@ class Derivation:
     accuracy: Accuracy | None = None
     explored: tuple[State, ...] = ()
     parts: tuple[DerivedPart, ...] = ()
+    measured: Measured | None = None
 
     def without_steps(self) -> Derivation:
         """The search's record with the source as the chosen program."""
@@ -75,6 +103,8 @@ class Derivation:
         lines.append(
             f"cost {self.cost_before:.4g} -> {self.cost_after:.4g}, {self.states} programs"
         )
+        if self.measured is not None:
+            lines.append(self.measured.told([s.rule for s in self.steps]))
         if self.accuracy is not None:
             lines.append(str(self.accuracy))
         return "\n".join(lines)
@@ -125,7 +155,7 @@ def derive(
     rounding of floating-point results.
     """
     start = clock()
-    if not reassociate_floats and _has_floats(program):
+    if not reassociate_floats and has_floats(program):
         rules = tuple(r for r in rules if not r.reassociates)
     found = search(
         normal_form(program),
@@ -162,9 +192,33 @@ def derive(
     )
 
 
+def contenders(found: Derivation, most: int) -> list[Candidate]:
+    """Forms worth a race, the one that the estimates would choose first: others may be estimated wrong, those
+    that seem no cheaper than the source among them. Of forms that came by the same rules two are enough."""
+    kept = [*found.candidates[:1]]
+    taken = {c.program for c in kept}
+    alike = Counter(_rules(c.steps) for c in kept)
+    limit = HOPELESS * found.cost_before
+    ordered = sorted(found.explored[1:], key=lambda s: s.cost * (1 + STEP * s.depth))
+    for state in ordered:
+        if len(kept) == most or state.cost > limit:
+            break
+        steps = state.steps()
+        if state.program not in taken and alike[_rules(steps)] < ALIKE:
+            taken.add(state.program)
+            alike[_rules(steps)] += 1
+            kept.append(Candidate(state.program, steps, state.cost))
+    return kept
+
+
+def _rules(steps: tuple[Step, ...]) -> frozenset[str]:
+    return frozenset(step.rule for step in steps)
+
+
 def _uncertain(state: State, sure: set[str]) -> int:
     return sum(step.rule not in sure for step in state.steps())
 
 
-def _has_floats(program: Program) -> bool:
+def has_floats(program: Program) -> bool:
+    """Whether a program computes anything whose rounding could change."""
     return any(n.dtype.is_float for d in program.definitions() for n in postorder(d.body))

@@ -8,6 +8,7 @@ the source again and puts the results together.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tcomp.diagnostics import Error
@@ -18,6 +19,7 @@ from tcomp.passes.derivation.carry import together
 from tcomp.passes.derivation.derive import Derivation
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.partition import partition
+from tcomp.passes.derivation.rule import Step
 from tcomp.passes.derivation.rules import RULES
 from tcomp.passes.verification import verify_equal
 
@@ -35,14 +37,12 @@ def to_log(derivation: Derivation) -> dict[str, Any]:
         "source": print_program(derivation.source),
         "fingerprint": fingerprint(normal_form(derivation.source)),
         "steps": [
-            {
-                "rule": step.rule,
-                "tensor": step.tensor,
-                **({"part": step.part} if derivation.parts else {}),
-                "fingerprint": fingerprint(step.program),
-                "program": print_program(step.program),
-            }
-            for step in derivation.steps
+            {**entry, "program": print_program(step.program)}
+            for step, entry in zip(
+                derivation.steps,
+                entries(derivation.steps, in_parts=bool(derivation.parts)),
+                strict=True,
+            )
         ],
     }
     if derivation.parts:
@@ -51,6 +51,19 @@ def to_log(derivation: Derivation) -> dict[str, Any]:
         log["parts"] = [print_program(each.part.program) for each in derivation.parts]
         log["result"] = fingerprint(normal_form(derivation.program))
     return log
+
+
+def entries(steps: Sequence[Step], *, in_parts: bool = False) -> list[dict[str, Any]]:
+    """Steps as a log names them."""
+    return [
+        {
+            "rule": step.rule,
+            "tensor": step.tensor,
+            **({"part": step.part} if in_parts else {}),
+            "fingerprint": fingerprint(step.program),
+        }
+        for step in steps
+    ]
 
 
 def source_text(log: Any) -> str:
@@ -79,20 +92,18 @@ def pairs_of(source: Program, log: Any) -> tuple[Program, list[tuple[Program, Pr
     whole = normal_form(source)
     if fingerprint(whole) != log.get("fingerprint"):
         raise ProofError("the log is about another program", code="TC096")
-    listed = log.get("steps")
-    steps = list(enumerate(listed if isinstance(listed, list) else [], start=1))
     if "parts" not in log:
-        for step in steps:
-            whole = _applied(whole, *step)
+        steps = replay_steps(source, log.get("steps"))
+        whole = steps[-1].program if steps else whole
         return whole, [(source, whole)]
     parts = [part.program for part in partition(source, log.get("constants") or ())]
     forms = dict[int, Program]()
-    for number, step in steps:
+    for number, step in _numbered(log.get("steps")):
         place = step.get("part") if isinstance(step, dict) else None
         if not isinstance(place, int) or not 0 <= place < len(parts):
             raise ProofError(f"step {number} is about no part of the program", code="TC096")
         before = forms[place] if place in forms else normal_form(parts[place])
-        forms[place] = _applied(before, number, step)
+        forms[place] = _applied(before, number, step).program
     if forms:
         chosen = [forms.get(place, part) for place, part in enumerate(parts)]
         whole = normal_form(together(source, chosen))
@@ -101,16 +112,31 @@ def pairs_of(source: Program, log: Any) -> tuple[Program, list[tuple[Program, Pr
     return whole, [(parts[place], form) for place, form in forms.items()]
 
 
-def _applied(program: Program, number: int, step: Any) -> Program:
-    """The program after a step, if that is what its rule gives."""
+def replay_steps(source: Program, steps: Any) -> tuple[Step, ...]:
+    """The steps that a log lists, each applied to the program before it. Raises ProofError at the first one
+    that does not give what the log says."""
+    program = normal_form(source)
+    found: list[Step] = []
+    for number, step in _numbered(steps):
+        found.append(_applied(program, number, step))
+        program = found[-1].program
+    return tuple(found)
+
+
+def _numbered(steps: Any) -> Iterator[tuple[int, Any]]:
+    return enumerate(steps if isinstance(steps, list) else [], start=1)
+
+
+def _applied(program: Program, number: int, step: Any) -> Step:
+    """A step with the program after it, if that is what its rule gives."""
     rules = {rule.name: rule for rule in RULES}
     name = step.get("rule") if isinstance(step, dict) else None
     if name not in rules:
         raise ProofError(f"step {number} uses an unknown rule '{name}'", code="TC096")
-    for _, candidate in rules[name].apply(program):
+    for tensor, candidate in rules[name].apply(program):
         normal = normal_form(candidate)
         if fingerprint(normal) == step.get("fingerprint"):
-            return normal
+            return Step(name, tensor, normal)
     raise ProofError(
         f"step {number}: '{name}' does not give the program that the log claims", code="TC096"
     )

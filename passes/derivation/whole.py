@@ -7,7 +7,7 @@ that, its proof and its measured accuracy, because it is the same function of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,8 +15,7 @@ from tcomp.ir.tensor.canonical import canonicalise
 from tcomp.ir.tensor.nodes import Program, Tensor
 from tcomp.passes.accuracy import Accuracy
 from tcomp.passes.derivation.carry import beginnings, called, carried, together
-from tcomp.passes.derivation.choose import chosen
-from tcomp.passes.derivation.choose import holding as candidates_holding
+from tcomp.passes.derivation.choose import candidates_holding, chosen
 from tcomp.passes.derivation.derive import Candidate, Derivation, DerivedPart
 from tcomp.passes.derivation.joint import Joint, Option, read_alike
 from tcomp.passes.derivation.normal import normal_form
@@ -34,7 +33,7 @@ class Search(Protocol):
     """Derives one program within so many seconds, of inputs some of which are known before a call."""
 
     def __call__(
-        self, program: Program, constants: frozenset[str], seconds: float
+        self, program: Program, constants: frozenset[str], seconds: float, /
     ) -> Derivation: ...
 
 
@@ -72,6 +71,14 @@ def derive_whole(
     if joint.cost_after > WORTHWHILE * alone.cost_after:
         return alone
     return replace(joint, candidates=(*joint.candidates, *alone.candidates))
+
+
+def distinct_parts(program: Program, constants: Collection[str] = ()) -> tuple[Part, ...]:
+    """What is derived apart: a program of one part itself, else the first of equal parts."""
+    parts = partition(program, constants)
+    if len(parts) < 2:
+        return (Part(program, frozenset(constants)),)
+    return tuple(parts[n] for n in sorted(set(_first_alike(parts))))
 
 
 def _first_alike(parts: Sequence[Part]) -> list[int]:

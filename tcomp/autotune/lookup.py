@@ -19,22 +19,27 @@ if TYPE_CHECKING:
     from tcomp.options import Options
 
 # A number for each schedule class, raised only when its traces or timings change meaning.
-CLASS_VERSIONS = {"nest": 2, "contraction": 6, "scatter": 1, "blocks": 1}
+CLASS_VERSIONS = {"nest": 2, "contraction": 6, "scatter": 1, "blocks": 1, "derivation": 1}
 
 logger = logging.getLogger("tcomp")
 
 
 def key_of(group: Group, trace: Trace, options: Options) -> Key:
     """Under which key schedules of a group's class are kept."""
+    return make_key(identity(group), trace.kind, options)
+
+
+def make_key(workload: str, schedule_class: str, options: Options) -> Key:
+    """The key of a workload under these options."""
     target = options.target
     features = ",".join(sorted(f for f in target.features.split(",") if f.startswith("+")))
     return Key(
-        workload=identity(group),
+        workload=workload,
         target=f"{target.triple} {target.cpu} {features}",
         threads=options.threads,
         accuracy=options.accuracy,
-        schedule_class=trace.kind,
-        class_version=CLASS_VERSIONS.get(trace.kind, 1),
+        schedule_class=schedule_class,
+        class_version=CLASS_VERSIONS.get(schedule_class, 1),
     )
 
 

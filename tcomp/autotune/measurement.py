@@ -27,15 +27,16 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One workload to tune: a program's text, for which schedules compete.
+    """One program's text, for which schedules, or forms of it, compete.
 
-    `trace` of the analytical schedule is always the first candidate.
+    Forms get the schedules on record in `database` ("" is the user's), and analytical ones where it is None.
     """
 
     program: str
     threads: int
     accuracy: str
     seed: int = 0
+    database: str | None = None
 
 
 class Runner(Protocol):

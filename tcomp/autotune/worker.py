@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,12 +37,12 @@ from tcomp.schedule.trace import Trace
 from tcomp.target import Target
 
 ROUNDS = 7
-RACE_ROUNDS = 15
+RACE_ROUNDS, LEAST_ROUNDS, RACE_SECONDS = 15, 3, 3.0
 REGION_SECONDS = 2e-3  # of calls in a row: long enough for the clock, short beside a time slice
 GIVE_UP = 3.0  # a candidate that takes this many times the best is timed once
-WARMING = (
-    3  # calls before that is said: a first call meets cold caches, new pages, and threads asleep
-)
+# Calls and seconds before that is said: first calls meet cold caches, new pages, and threads asleep. A product of
+# 100 x 8192 took 150 us in its third call, 21 in the end.
+WARMING, WARM_SECONDS = 3, 2e-3
 
 
 class Wrong(Exception):
@@ -58,7 +58,10 @@ class Candidate:
 
     def warm(self) -> float:
         """Seconds of one call, the best of a few."""
-        return min(self.call.seconds(1) for _ in range(WARMING))
+        taken: list[float] = []
+        while len(taken) < WARMING or sum(taken) < WARM_SECONDS:
+            taken.append(self.call.seconds(1))
+        return min(taken)
 
     def times(self, rounds: int) -> Iterator[float]:
         """Seconds of one call, in so many rounds; nothing is done between them but what the caller does."""
@@ -81,7 +84,7 @@ class Session:
     expected: tuple[Any, ...]
     best: float = float("inf")
 
-    def measure(self, trace: Trace) -> dict[str, Any]:
+    def measure(self, trace: str) -> dict[str, Any]:
         """Builds, checks and times one schedule."""
         candidate = self._candidate(trace)
         once = candidate.warm()
@@ -89,13 +92,13 @@ class Session:
         self.best = min(self.best, *seconds)
         return {"seconds": seconds, "build_seconds": candidate.build_seconds}
 
-    def race(self, traces: Sequence[Trace]) -> list[dict[str, Any]]:
+    def race(self, traces: Sequence[str]) -> list[dict[str, Any]]:
         """Times schedules in turns, after all were built and checked."""
         return race([partial(self._candidate, trace) for trace in traces])
 
-    def _candidate(self, trace: Trace) -> Candidate:
+    def _candidate(self, trace: str) -> Candidate:
         start = time.perf_counter()
-        kernel, packing, made = self._build(trace)
+        kernel, packing, made = self._build(Trace.from_json(trace))
         built = time.perf_counter() - start
         results = [
             guarded_array(np.zeros(a.stored_shape, a.stored_dtype.numpy))
@@ -138,23 +141,36 @@ class Session:
 
 
 def race(makers: Sequence[Callable[[], Candidate]]) -> list[dict[str, Any]]:
-    """Makes candidates, and times those that are right in turns: what the machine does besides falls on all."""
+    """Makes candidates, and times those that are right in turns: what the machine does besides falls on all.
+
+    Who is far behind when warm takes no part in the rounds.
+    """
     answers: list[dict[str, Any]] = []
-    running: list[tuple[Iterator[float], list[float]]] = []
+    made: list[tuple[Candidate, list[float]]] = []
     for make in makers:
         try:
             candidate = make()
         except Exception as error:
             answers.append(_failure(error))
             continue
-        samples: list[float] = []
+        samples = [candidate.warm()]
         answers.append({"seconds": samples, "build_seconds": candidate.build_seconds})
-        running.append((candidate.times(RACE_ROUNDS), samples))
-    for turn in range(RACE_ROUNDS):
-        first = turn % max(1, len(running))
+        made.append((candidate, samples))
+    limit = GIVE_UP * min((s[0] for _, s in made), default=0.0)
+    racing = [(c, s) for c, s in made if s[0] <= limit]
+    _take_turns(racing)
+    return answers
+
+
+def _take_turns(racing: Sequence[tuple[Candidate, list[float]]]) -> None:
+    """Adds samples of all candidates, a round at a time; the order moves on from round to round."""
+    each = sum(2 * max(s[0], REGION_SECONDS) for _, s in racing)
+    rounds = max(LEAST_ROUNDS, min(RACE_ROUNDS, int(RACE_SECONDS / each))) if racing else 0
+    running = [(candidate.times(rounds), samples) for candidate, samples in racing]
+    for turn in range(rounds):
+        first = turn % len(running)
         for times, samples in (*running[first:], *running[:first]):
             samples.append(next(times))
-    return answers
 
 
 def _guarded(shape: tuple[int, ...], dtype: Any) -> Any:
@@ -197,29 +213,31 @@ def open_session(task: dict[str, Any]) -> Session:
     return Session(program, plan, task["threads"], arrays, expected)
 
 
-def serve(lines: Any, write: Any) -> None:
+class Opened(Protocol):
+    """An opened task: what is measured of it is a trace, plain data."""
+
+    def measure(self, trace: Any) -> dict[str, Any]: ...
+
+    def race(self, traces: Sequence[Any]) -> list[dict[str, Any]]: ...
+
+
+def serve(lines: Any, write: Any, open_task: Callable[[dict[str, Any]], Opened]) -> None:
     """Answers messages until there are no more."""
-    session: Session | None = None
+    opened: Opened | None = None
     for line in lines:
         message = json.loads(line)
-        if message["op"] == "open":
-            try:
-                session = open_session(message["task"])
+        try:
+            if message["op"] == "open":
+                opened = open_task(message["task"])
                 write({})
-            except Exception as error:
-                write({"error_class": "build", "error_text": f"{type(error).__name__}: {error}"})
-            continue
-        assert session is not None
-        write(_answer(session, message))
-
-
-def _answer(session: Session, message: dict[str, Any]) -> dict[str, Any]:
-    try:
-        if message["op"] == "race":
-            return {"race": session.race([Trace.from_json(t) for t in message["traces"]])}
-        return session.measure(Trace.from_json(message["trace"]))
-    except Exception as error:
-        return _failure(error)
+                continue
+            assert opened is not None
+            if message["op"] == "race":
+                write({"race": opened.race(message["traces"])})
+            else:
+                write(opened.measure(message["trace"]))
+        except Exception as error:
+            write(_failure(error))
 
 
 def _failure(error: Exception) -> dict[str, Any]:
@@ -230,7 +248,7 @@ def _failure(error: Exception) -> dict[str, Any]:
     return {"error_class": "build", "error_text": f"{type(error).__name__}: {error}"[:4000]}
 
 
-def main() -> None:
+def run(open_task: Callable[[dict[str, Any]], Opened]) -> None:
     """The process: standard output carries answers only, whatever libraries print goes elsewhere."""
     answers = sys.stdout
     sys.stdout = sys.stderr
@@ -239,8 +257,8 @@ def main() -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
-    serve(sys.stdin, write)
+    serve(sys.stdin, write, open_task)
 
 
 if __name__ == "__main__":
-    main()
+    run(open_session)

@@ -9,6 +9,8 @@ text names those inputs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.canonical import fingerprint
@@ -30,7 +32,11 @@ def identity(group: Group) -> str:
 def text_of(group: Group) -> str:
     """The workload as text, from which `read_text` makes it again."""
     program = workload_of(group)
-    names = [t.name for t in program.inputs if t in group.constants]
+    return with_bound(program, [t.name for t in program.inputs if t in group.constants])
+
+
+def with_bound(program: Program, names: Sequence[str]) -> str:
+    """A program as text for `read_text`, which says what of its inputs is bound."""
     head = f"{_BOUND}{', '.join(names)}\n" if names else ""
     return head + print_program(program)
 

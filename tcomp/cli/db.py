@@ -61,13 +61,15 @@ def list_records(database: Path | None, failed: bool, as_json: bool) -> None:
 @database_option
 @json_option
 def best(database: Path | None, as_json: bool) -> None:
-    """List the fastest schedule of every workload."""
+    """List the best schedule of every workload, and the best form of every program."""
+    from tcomp.autotune.verdict import decided
+
     store = _open(database)
-    fastest: dict[Any, Record] = {}
+    grouped: dict[Any, list[Record]] = {}
     for record in store.records():
-        if record.seconds and record.best < fastest.setdefault(record.key, record).best:
-            fastest[record.key] = record
-    _print(store, list(fastest.values()), as_json)
+        grouped.setdefault(record.key, []).append(record)
+    found = [decided(records) for records in grouped.values()]
+    _print(store, [record for record in found if record is not None], as_json)
 
 
 @command.command("show")
@@ -93,12 +95,23 @@ def show(identity: str, database: Path | None, as_json: bool) -> None:
         f"{record.key.threads} threads, {record.key.accuracy}"
     )
     click.echo(f"\n{record.program}")
-    click.echo(f"schedule {record.trace}")
+    click.echo(_decisions(record.trace))
     if record.seconds:
         samples = "  ".join(output.seconds(s) for s in record.seconds)
         click.echo(f"samples  {samples}")
     else:
         click.echo(f"failed: {record.error_class}: {record.error_text}")
+
+
+def _decisions(trace: Any) -> str:
+    """A schedule's trace, or the steps to a form, each with the beginning of its fingerprint."""
+    if not isinstance(trace, list):
+        return f"schedule {trace}"
+    steps = [s for s in trace if isinstance(s, dict)]
+    told = [
+        f"{s.get('rule')} at {s.get('tensor')} ({str(s.get('fingerprint'))[:10]})" for s in steps
+    ]
+    return f"form     {', '.join(told) or 'as written'}"
 
 
 @command.command("stats")

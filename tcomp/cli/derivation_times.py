@@ -18,14 +18,14 @@ def measured(program: Program, found: Derivation, options: ProgramOptions) -> di
     from tcomp.ir.tensor.sampling import draw_inputs
     from tcomp.options import options_from
     from tcomp.passes.derivation import holding
-    from tcomp.pipeline import build_as_written, build_derived
+    from tcomp.pipeline import build_as_written, build_form
     from tcomp.specialise import kernel_from
 
     chosen = options_from(threads=options.threads, accuracy=options.accuracy)
     arrays = [*draw_inputs(program, 0, frozenset(), {}).values()]
     others = holding(found, options.accuracy, MOST_CANDIDATES)
     stages = [build_as_written(program, chosen)]
-    stages += [build_derived(program, each, chosen) for each in others]
+    stages += [build_form(program, each, chosen) for each in others]
     kernels = [kernel_from(each, chosen) for each in stages]
     for kernel in kernels:
         kernel(*arrays)

@@ -69,6 +69,8 @@ def command(
 ) -> None:
     """Show how a cheaper equal program is derived from the one in FILE: before, rule, after.
 
+    Estimates choose it, unless the tuning database says which form was measured to be the fastest.
+
     \b
     Examples:
       tcomp derive examples/matrix_chain.tc
@@ -110,11 +112,23 @@ def command(
 
 
 def _search(program: Program, chosen: ProgramOptions, seconds: float) -> Derivation:
-    from tcomp.options import options_from
-    from tcomp.pipeline import derived, machine_of
+    """What the search finds, with the form that was measured to be the fastest where that is on record."""
+    from dataclasses import replace
 
-    options = options_from(threads=chosen.threads, accuracy=chosen.accuracy, target=chosen.target)
-    return derived(program, options.accuracy, seconds=seconds, machine=machine_of(options))
+    from tcomp.options import options_from
+    from tcomp.pipeline import chosen_form, derived, machine_of, measured_form
+
+    options = options_from(
+        threads=chosen.threads,
+        accuracy=chosen.accuracy,
+        target=chosen.target,
+        database=chosen.database,
+    )
+    known = measured_form(program, options)
+    if known is None:
+        return chosen_form(program, options, seconds=seconds)
+    found = derived(program, options.accuracy, seconds=seconds, machine=machine_of(options))
+    return replace(known, states=found.states, seconds=found.seconds, complete=found.complete)
 
 
 def _recorded(found: Derivation, log_file: Path | None) -> dict[str, Any]:
@@ -174,6 +188,10 @@ def _totals(found: Derivation) -> dict[str, Any]:
         "seconds": found.seconds,
         "complete": found.complete,
         "accuracy": found.accuracy.to_json() if found.accuracy is not None else None,
+        "race": found.measured.to_json() if found.measured is not None else None,
+        "race_text": ""
+        if found.measured is None
+        else found.measured.told([s.rule for s in found.steps]),
         "accuracy_text": str(found.accuracy) if found.accuracy is not None else "",
         "cost_before": found.cost_before,
         "cost_after": found.cost_after,
@@ -229,6 +247,8 @@ def render(facts: dict[str, Any], show_all: bool) -> str:
     lines.append(f"{facts['states']} programs in {output.seconds(facts['seconds'])}{end}")
     lines.append(_ratio("operations", facts["operations_before"], facts["operations_after"]))
     lines.append(_ratio("bytes", facts["bytes_before"], facts["bytes_after"]))
+    if facts["race_text"]:
+        lines.append(facts["race_text"])
     if facts["accuracy_text"]:
         lines.append(facts["accuracy_text"])
     if "measured" in facts:

@@ -38,10 +38,11 @@ def command(
     as_json: bool,
     **keywords: Any,
 ) -> None:
-    """Find faster schedules for the program in FILE and keep them in the tuning database.
+    """Find the fastest form of the program in FILE and faster schedules for it, and keep both in the tuning database.
 
-    Every candidate is compiled, checked against the reference and timed in a process of its own. Ctrl-C ends
-    the search and keeps everything measured.
+    The program as written and its most promising derivations are timed in turns; then schedules of the winner's
+    kernels are tried. Every candidate is compiled, checked against the reference and timed in a process of its
+    own. Ctrl-C ends the search and keeps everything measured.
 
     \b
     Examples:
