@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation import algebra, linear, structure
 from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
 from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
@@ -108,6 +108,15 @@ RULES: tuple[Rule, ...] = (
         "always",
         _SPORES,
         everywhere(algebra.split_sum, *REDUCTIONS),
+    ),
+    Rule(
+        "shift folding",
+        "(x[i, j] - a[j]) * s[j] + b[j]",
+        "x[i, j] * s[j] + (b[j] - a[j] * s[j])",
+        "terms over the same iterators are joined first",
+        "batch-norm folding: B. Jacob et al., CVPR 2018, section 3.2",
+        everywhere(linear.fold_shift, "add", "sub"),
+        certain=True,
     ),
     Rule(
         "distribution",

@@ -102,6 +102,12 @@ CASES: dict[str, tuple[str, ...]] = {
         "def f(X: {t}[M, N], a: {t}[N], b: {t}[N], c: {t}[M]) -> y: {t}[M, N]:\n"
         "    y[i, j] = a[j] - (X[i, j] - c[i]) - b[j]\n",
     ),
+    "shift folding": (
+        "def f(X: {t}[M, N], a: {t}[N], s: {t}[N], b: {t}[N]) -> y: {t}[M, N]:\n"
+        "    y[i, j] = b[j] - (X[i, j] - a[j]) * s[j]\n",
+        "def f(X: f64[M, N], a: f64[N], s: f64[N], b: f64[N]) -> y: f64[M, N]:\n"
+        "    y[i, j] = (X[i, j] + a[j]) / s[j] + b[j]\n",
+    ),
     "exponentials": (
         "def f(a: f64[M], b: f64[M]) -> y: f64[M]:\n    y[i] = exp(a[i]) * exp(b[i])\n",
         "def f(a: f64[M], b: f64[M]) -> y: f64[M]:\n    y[i] = exp2(a[i]) / exp2(b[i])\n",
