@@ -53,6 +53,12 @@ CASES: dict[str, tuple[str, ...]] = {
         TERMS.replace("{read}", "I[c, y + r - {p}] else 0.0"),
         TERMS.replace("{read}", "I[c, {p} - y + 2*r] else 0.0"),
     ),
+    "sum skew": (
+        "def f(A: f64[M, 8, K + 8], V: f64[8*M + K + 9, N]) -> Y: f64[M, 8, N]:\n"
+        "    Y[q, p, n] = sum[w](A[q, p, w] * (V[8*q + p + w - {p}, n] else 0.0))\n",
+        "def f(A: f64[9, 12], V: f64[{d}*24, N]) -> Y: f64[9, N]:\n"
+        "    Y[p, n] = sum[w in 1:11](A[p, w] * V[{d}*(10 + p - w), n])\n",
+    ),
     "layout transformation": (
         "def f(A: f64[K, N], B: f64[M, K, 5]) -> Y: f64[N]:\n"
         "    T[s, i in 0:M, j in 0:N] = sum[k](A[k, j] * B[i, k, s])\n"

@@ -190,8 +190,9 @@ def _moduli(definition: Definition, it: Iter) -> list[int]:
 def _blocks(definition: Definition, it: Iter) -> set[int]:
     """The size of blocks in which a band is made of dense products.
 
-    A band is a product whose factors all move with `it`, and one of them with another output iterator w
-    alike. A block of n rows then needs n + |w| - 1 columns where |w| count.
+    A band is a product whose factors all move with `it`, and one of them with another iterator w alike: an
+    output iterator (queries times keys), or a summed one (weights of a band times values). A block of n rows
+    then needs n + |w| - 1 columns where |w| count.
     """
     sums = [n for n in postorder(definition.body) if isinstance(n, Reduce) and is_product_sum(n)]
     if len(sums) != 1 or not all(it in free_iters(f) for f in factors_of(sums[0].body)):
@@ -199,7 +200,7 @@ def _blocks(definition: Definition, it: Iter) -> set[int]:
     widths = [
         spans(w)
         for index in indices(sums[0].body)
-        for w in definition.iters
+        for w in (*definition.iters, *sums[0].iters)
         if w is not it and index.coefficient(it)
         if abs(index.coefficient(w) or 0) == abs(index.coefficient(it) or 0)
     ]

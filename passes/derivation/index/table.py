@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tcomp.passes.derivation.index import (
     affine,
+    banding,
     bounds,
     layout,
     merging,
@@ -65,6 +66,14 @@ INDEX_RULES: tuple[Rule, ...] = (
         _OLLIE + ", variable substitution",
         on_definitions(affine.skew),
         reassociates=False,
+    ),
+    Rule(
+        "sum skew",
+        "sum[w](a(p, w) * v(p + w))",
+        "sum[t](a(p, t - p) * v(t)) with a guarded: 0 outside the range of w",
+        "each factor knows p, which has no more values than w; the new terms are 0 * v, so inputs are finite",
+        _OLLIE + ", variable substitution, here of a summed variable, with boundary relaxing",
+        everywhere(banding.skew_sum, "sum"),
     ),
     Rule(
         "layout transformation",
