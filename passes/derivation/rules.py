@@ -11,7 +11,7 @@ from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 from tcomp.passes.derivation.strassen import strassen
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
-from tcomp.passes.semiring import ADDITIONS, REDUCTIONS
+from tcomp.passes.semiring import ADDITIONS, REDUCTIONS, TIMES
 
 # Points of F(4, 3): opposite ones share sums, eighths are exact, and magnitudes around 1 keep rounding
 # small. Largest error of 64 channels of N(0, 1), as a part of the largest result: direct 1.1e-6, these
@@ -122,9 +122,9 @@ RULES: tuple[Rule, ...] = (
         "distribution",
         "(a + b) * c",
         "a * c + b * c",
-        "always",
+        "any semiring",
         _SPORES,
-        everywhere(algebra.distribute, "mul"),
+        everywhere(algebra.distribute, *TIMES),
         certain=True,
     ),
     Rule(

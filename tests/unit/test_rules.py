@@ -61,6 +61,8 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "distribution": (
         "def f(X: {t}[M], Z: {t}[M], g: {t}[M]) -> y: {t}[M]:\n    y[i] = (X[i] - Z[i]) * g[i]\n",
+        "def f(X: f32[M], Z: f32[M], g: f32[M]) -> y: f32[M]:\n    y[i] = minimum(X[i], Z[i]) + g[i]\n",
+        "def f(X: bool[M], Z: bool[M], g: bool[M]) -> y: bool[M]:\n    y[i] = (X[i] or Z[i]) and g[i]\n",
     ),
     "unused iterator": (
         "def f(X: {t}[M]) -> y: {t}[M]:\n    y[i] = sum[j in 0:K](X[i])\n",

@@ -71,6 +71,7 @@ CASES = (
     _weighted("odd, prime, batched", "either", 2, 509, 17, 33, 1),
     _weighted("stated", "chosen", 8, 10000, 64, 65, 4),
     _weighted("odd, prime, batched", "either", 3, 1009, 37, 41, 3),
+    _weighted("batched", "chosen", 8, 4096, 64, 129, 4),
     Case(
         0, "G2BMM, dilation 4", "stated", band(8, 10000, 512, 65, 4),
         at_least(1, residues_as_batch(4, 1)), "chosen", 60.0,
