@@ -55,6 +55,7 @@ _BOOL = (
 _ALL = (SUM_PRODUCT, *_FLOAT, *_BOOL)
 REDUCTIONS = tuple(s.reduction for s in _ALL)
 ADDITIONS = ("sub", *(s.plus for s in _ALL))  # what joins terms of their reductions
+TIMES = tuple(dict.fromkeys(s.times for s in _ALL))  # and what distributes over it
 
 
 def semirings(dtype: DType) -> tuple[Semiring, ...]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from math import gcd
 
 from tcomp.ir.dtypes import DType, f32, i64
-from tcomp.ir.integer import FloorDiv, Int, Iter, Value
+from tcomp.ir.integer import FloorDiv, Int, Iter, Mod, Value
 from tcomp.ir.tensor.conversions import convert, representation
 from tcomp.ir.tensor.nodes import (
     Apply,
@@ -207,7 +208,7 @@ def _fewer_conditions(node: Apply, condition: Expr, chosen: Expr, rejected: Expr
         inner = [c for c in conjuncts(chosen.args[0]) if c not in parts]
         return _chosen_if([*parts, *inner], chosen.args[1], rejected)
     if isinstance(chosen, Read) and chosen.otherwise is rejected:
-        kept = [c for c in parts if not _outside_without(c, chosen)]
+        kept = [c for c in parts if not _outside_without(c, chosen, parts)]
         return _chosen_if(kept, chosen, rejected) if len(kept) < len(parts) else None
     return None
 
@@ -230,8 +231,9 @@ def _chosen_if(conditions: list[Expr], chosen: Expr, rejected: Expr) -> Expr:
     return simplify_node(Apply("where", (first, chosen, rejected), chosen.dtype))
 
 
-def _outside_without(condition: Expr, read: Read) -> bool:
-    """Whether a read is outside its tensor at every point where a comparison with a constant fails."""
+def _outside_without(condition: Expr, read: Read, others: list[Expr]) -> bool:
+    """Whether a read is outside its tensor at every point where a comparison with a constant fails and the
+    remainders that other conditions ask for are met."""
     match condition:
         case Apply("lt", (IndexValue(index, _), Const(limit, _)), _):
             first_failing, upwards = int(limit), True
@@ -239,11 +241,27 @@ def _outside_without(condition: Expr, read: Read) -> bool:
             first_failing, upwards = int(limit) - 1, False
         case _:
             return False
+    first_failing = _next_met(index, first_failing, upwards, others)
     for position, (lo, hi) in zip(read.index, read.tensor.axes, strict=True):
         for at, same_way in _positions_at(position, index, first_failing):
             if (at >= hi.constant) if upwards is same_way else (at < lo.constant):
                 return True
     return False
+
+
+def _next_met(index: Int, value: int, upwards: bool, conditions: list[Expr]) -> int:
+    """The next value of an index, from one on, with a remainder that a condition asks of it."""
+    for each in conditions:
+        match each:
+            case Apply("eq", (IndexValue(remainder, _), Const(wanted, _)), _):
+                for atom in remainder.atoms():
+                    if not isinstance(atom, Mod) or remainder is not Int.of(atom):
+                        continue
+                    modulus, shift = atom.right, atom.left - index
+                    if modulus.is_constant and modulus.constant > 0 and shift.is_constant:
+                        missing = (int(wanted) - value - shift.constant) % modulus.constant
+                        return value + missing if upwards else value - -missing % modulus.constant
+    return value
 
 
 def _positions_at(position: Int, index: Int, value: int) -> Iterator[tuple[int, bool]]:
@@ -290,4 +308,19 @@ def _decide(node: Apply) -> Expr | None:
         "ne": (low > 0 or high < 0, low == high == 0),
     }
     always, never = facts[node.op]
-    return Const(always, node.dtype) if always or never else None
+    if always or never:
+        return Const(always, node.dtype)
+    return _divided(node.op, left, right, node.dtype) if isinstance(right, Const) else None
+
+
+def _divided(op: str, left: IndexValue, right: Const, dtype: DType) -> Expr | None:
+    """g*e + c < n as e < ceil((n - c) / g), and the like: what a position is multiplied by decides nothing."""
+    common = gcd(*(abs(factor) for _, factor in left.index.terms))
+    if common < 2 or left.dtype is not i64 or right.dtype is not i64:
+        return None
+    distance = int(right.value) - left.index.constant
+    if op in ("eq", "ne") and distance % common:
+        return Const(op == "ne", dtype)
+    limit = -(-distance // common) if op in ("lt", "ge") else distance // common
+    smaller = (left.index - left.index.constant) // common
+    return Apply(op, (IndexValue(smaller, i64), Const(limit, i64)), dtype)

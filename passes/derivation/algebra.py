@@ -113,12 +113,15 @@ def join_sums(node: Expr, taken: set[str]) -> Iterator[Expr]:
 
 def distribute(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """(a + b) * c = a * c + b * c."""
-    if not isinstance(node, Apply) or node.op != "mul":
+    if not isinstance(node, Apply):
         return
-    for this, other in (node.args, node.args[::-1]):
-        if isinstance(this, Apply) and this.op in ("add", "sub"):
-            left, right = (Apply("mul", (a, other), node.dtype) for a in this.args)
-            yield Apply(this.op, (left, right), node.dtype)
+    for semiring in semirings(node.dtype):
+        if node.op != semiring.times:
+            continue
+        for this, other in (node.args, node.args[::-1]):
+            if isinstance(this, Apply) and this.op in _additions(semiring):
+                left, right = (semiring.multiply([a, other]) for a in this.args)
+                yield Apply(this.op, (left, right), node.dtype)
 
 
 def factor_out(node: Expr, taken: set[str]) -> Iterator[Expr]:

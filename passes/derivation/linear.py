@@ -131,25 +131,56 @@ def pull_out_division(node: Expr, taken: set[str]) -> Iterator[Expr]:
 def group_terms(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """(x[i, j] - a[j]) + b[j] = x[i, j] + (b[j] - a[j]): terms over equal iterators are joined first."""
     if isinstance(node, Apply) and node.op in ("add", "sub"):
-        terms = _chain(node, 1)
-        groups: dict[frozenset[Iter], list[tuple[int, Expr]]] = {}
-        for sign, term in terms:
-            groups.setdefault(free_iters(term), []).append((sign, term))
-        if len(terms) > 2 and 1 < len(groups) < len(terms):
-            ordered = sorted(groups.values(), key=lambda g: -len(free_iters(g[0][1])))
-            result = _signed(ordered[0], node)
-            if result is None:
-                return
-            for group in ordered[1:]:
-                part = _signed(group, node)
-                if part is not None:
-                    result = Apply("add", (result, part), node.dtype)
-                else:
-                    part = _signed([(-s, t) for s, t in group], node)
-                    assert part is not None
-                    result = Apply("sub", (result, part), node.dtype)
-            if result is not node:
+        result = _grouped(_chain(node, 1), node)
+        if result is not None and result is not node:
+            yield result
+
+
+def fold_shift(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """(x[i, j] - a[j]) * s[j] + b[j] = x[i, j] * s[j] + (b[j] - a[j] * s[j]).
+
+    Distribution with what it is good for: alone it is the same program up to the order of a sum's terms, which
+    the search does not tell apart.
+    """
+    if not isinstance(node, Apply) or node.op not in ("add", "sub"):
+        return
+    terms = _chain(node, 1)
+    for position, (sign, term) in enumerate(terms):
+        for op, shifted, scale in _scaled(term):
+            inner = [(sign * s, Apply(op, (t, scale), node.dtype)) for s, t in _chain(shifted, 1)]
+            result = _grouped([*terms[:position], *inner, *terms[position + 1 :]], node)
+            if result is not None:
                 yield result
+
+
+def _scaled(term: Expr) -> Iterator[tuple[str, Expr, Expr]]:
+    """A sum times or by something: the operation, the sum, and the scale."""
+    if isinstance(term, Apply) and term.op in ("mul", "div"):
+        for this, other in (term.args, term.args[::-1]) if term.op == "mul" else (term.args,):
+            if isinstance(this, Apply) and this.op in ("add", "sub"):
+                yield term.op, this, other
+
+
+def _grouped(terms: list[tuple[int, Expr]], like: Expr) -> Expr | None:
+    """Signed terms, those over equal iterators summed first; None where there is nothing to group."""
+    groups: dict[frozenset[Iter], list[tuple[int, Expr]]] = {}
+    for sign, term in terms:
+        groups.setdefault(free_iters(term), []).append((sign, term))
+    if not 1 < len(groups) < len(terms):
+        return None
+    ordered = sorted(groups.values(), key=lambda g: -len(free_iters(g[0][1])))
+    result = _signed(ordered[0], like)
+    if result is None:
+        return None
+    for group in ordered[1:]:
+        part = _signed(group, like)
+        if part is not None:
+            result = Apply("add", (result, part), like.dtype)
+        else:
+            part = _signed([(-s, t) for s, t in group], like)
+            assert part is not None
+            result = Apply("sub", (result, part), like.dtype)
+    return result
 
 
 def _chain(expr: Expr, sign: int) -> list[tuple[int, Expr]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tcomp.passes.derivation import algebra, structure
+from tcomp.passes.derivation import algebra, linear, structure
 from tcomp.passes.derivation.algebra_table import ALGEBRA_RULES
 from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 from tcomp.passes.derivation.strassen import strassen
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
-from tcomp.passes.semiring import ADDITIONS, REDUCTIONS
+from tcomp.passes.semiring import ADDITIONS, REDUCTIONS, TIMES
 
 # Points of F(4, 3): opposite ones share sums, eighths are exact, and magnitudes around 1 keep rounding
 # small. Largest error of 64 channels of N(0, 1), as a part of the largest result: direct 1.1e-6, these
@@ -110,12 +110,21 @@ RULES: tuple[Rule, ...] = (
         everywhere(algebra.split_sum, *REDUCTIONS),
     ),
     Rule(
+        "shift folding",
+        "(x[i, j] - a[j]) * s[j] + b[j]",
+        "x[i, j] * s[j] + (b[j] - a[j] * s[j])",
+        "terms over the same iterators are joined first",
+        "batch-norm folding: B. Jacob et al., CVPR 2018, section 3.2",
+        everywhere(linear.fold_shift, "add", "sub"),
+        certain=True,
+    ),
+    Rule(
         "distribution",
         "(a + b) * c",
         "a * c + b * c",
-        "always",
+        "any semiring",
         _SPORES,
-        everywhere(algebra.distribute, "mul"),
+        everywhere(algebra.distribute, *TIMES),
         certain=True,
     ),
     Rule(

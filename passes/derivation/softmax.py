@@ -77,9 +77,10 @@ def _softmax(
     values, subtracted = difference.args
     if not isinstance(subtracted, Read) or subtracted.tensor is not maximum.tensor:
         return None
-    position = next((it for it in exponential.iters if it not in free_iters(subtracted)), None)
+    several = (it for it in exponential.iters if it.extent.constant > 1)
+    position = next((it for it in several if it not in free_iters(subtracted)), None)
     rest = tuple(it for it in exponential.iters if it is not position)
-    if position is None or subtracted.index != tuple(map(Int.of, rest)):
+    if position is None or subtracted.index != tuple(map(_place, rest)):
         return None
     assert isinstance(maximum.body, Reduce)
     (inner,) = maximum.body.iters
@@ -90,6 +91,11 @@ def _softmax(
         return None
     sums = _sums(program, definitions, exponential, position)
     return _Softmax(maximum, exponential, position, sums) if sums else None
+
+
+def _place(it: Iter) -> Int:
+    """Where an iterator is, as programs in normal form write it."""
+    return it.lo if it.extent.constant == 1 else Int.of(it)
 
 
 def _sums(

@@ -44,6 +44,11 @@ class Dimension:
     steps: dict[int, set[int]]
     reached: dict[int, list[Reach]]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is one extent that positions only run through."""
+        return len(self.extents) == 1 and set(self.numbers) <= {0, 1, *self.extents}
+
 
 @dataclass
 class _Gathered:

@@ -3,7 +3,7 @@
     224 -> 20, and so 226 = 224 + 2 -> 22, 448 = 2 * 224 -> 40, 50176 = 224 * 224 -> 400
 
 In ascending order each number is explained by smaller ones (a position that just reaches the end of an
-axis, a product, a sum, a small distance); what
+axis, a product, a sum, a small distance, so many elements with a stride); what
 nothing explains becomes as small as its residues allow: it keeps its remainder by every small stride and
 divisor that it meets, and stays larger than their common multiple, so that there are two tiles at least.
 Numbers keep small distances and get none that they had not: what is wrong by a little stays wrong.
@@ -24,7 +24,7 @@ def smaller_numbers(
     """What stands for the numbers above `keep`; None where two would become one.
 
     `sums` explains numbers by sums of two others. `trusting` lets products of numbers that are kept be
-    kept.
+    kept, and extents with a stride follow those without.
     """
     small = {n for n in dimension.numbers if 2 <= n <= keep}
     factors = {1, 2, *small, *(a * b for a in small for b in small)}
@@ -36,6 +36,7 @@ def smaller_numbers(
         value = value or _multiple(number, found, factors)
         value = value or (_sum(number, found) if sums else 0)
         value = value or _near(number, found, factors, near)
+        value = value or (_strided(number, dimension, found, keep) if trusting else 0)
         if not value:
             period = _period(dimension.steps.get(number, set()), keep)
             value = max(keep, period) + 1
@@ -73,6 +74,17 @@ def _end(reached: list[Reach], found: dict[int, int], keep: int) -> int:
             first, *rest = (n for n in numbers if n is not None)
             triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
             return first + 1 + sum(f * (hi - 1 if f > 0 else lo) for f, lo, hi in triples)
+    return 0
+
+
+def _strided(number: int, dimension: Dimension, found: dict[int, int], keep: int) -> int:
+    """What stands for 3*(n - 1) + 1, the extent of n elements with a stride that the number meets; 0 if it is none."""
+    for step in sorted(dimension.steps.get(number, set())):
+        count, rest = divmod(number - 1, step)
+        if not rest and step <= keep and count + 1 in dimension.extents:
+            elements = found.get(count + 1, count + 1 if count < keep else 0)
+            if elements:
+                return step * (elements - 1) + 1
     return 0
 
 

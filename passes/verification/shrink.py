@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from tcomp.ir.integer import Atom, FloorDiv, Int, Iter, Min, Mod, Value
 from tcomp.ir.tensor.nodes import (
@@ -26,10 +27,11 @@ from tcomp.ir.tensor.nodes import (
     postorder,
 )
 from tcomp.passes.lift import postorder_outside_reductions
-from tcomp.passes.verification.dimensions import Dimensions, Place, positions
+from tcomp.passes.verification.dimensions import Dimension, Dimensions, Place, positions
 from tcomp.passes.verification.number_map import smaller_numbers
 
 KEEPS = (16, 8, 4)  # numbers up to this are taps, blocks and residues
+PLAIN = 2  # what is kept of batches and channels, where more is too much
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,12 @@ def shrunk(
     counts = extents & (_floats(first) ^ _floats(second))
     tried: list[dict[Place, dict[int, int]]] = []
     for keep in keeps:
-        for sums in (True, False):
-            for trusting in (True, False):
-                numbers = {
-                    place: made
-                    for place, dimension in facts.items()
-                    if (made := smaller_numbers(dimension, keep, sums=sums, trusting=trusting))
-                    is not None
-                }
+        found = False
+        for plain in (keep, PLAIN):
+            if found:
+                break  # what else is kept tells more
+            for sums, trusting in product((True, False), repeat=2):
+                numbers = _numbers(facts, keep, plain, sums, trusting)
                 if len(numbers) < len(facts) or numbers in tried:
                     continue
                 tried.append(numbers)
@@ -90,7 +90,20 @@ def shrunk(
                     shrinking = Shrinking(dimensions, numbers, counting)
                     small = _resized(programs, shrinking, affordable)
                     if small is not None:
+                        found = True
                         yield small, True
+
+
+def _numbers(
+    facts: Mapping[Place, Dimension], keep: int, plain: int, sums: bool, trusting: bool
+) -> dict[Place, dict[int, int]]:
+    """What stands for the numbers of each dimension, where there is something; `plain` is for `keep` where a
+    dimension is one extent and nothing else."""
+    made = {
+        place: smaller_numbers(d, plain if d.is_plain else keep, sums=sums, trusting=trusting)
+        for place, d in facts.items()
+    }
+    return {place: numbers for place, numbers in made.items() if numbers is not None}
 
 
 def points(program: Program) -> float:

@@ -114,13 +114,16 @@ def _arithmetics(first: Program, second: Program) -> list[type[FieldInterpreter]
 def _seeds_for_order(first: Program, second: Program) -> int:
     """How many random points show the term of a maximum that a program leaves out: it must be the largest of n
     somewhere, which of all results at all points is missed with a probability of (1 - 1/n) ** LARGEST_SEEN n."""
-    extremes = [
-        prod(it.extent.constant for it in n.iters)
-        for p in (first, second)
-        for d in p.definitions()
-        for n in postorder(d.body)
-        if isinstance(n, Reduce) and n.op in ("max", "min")
-    ]
+    extremes: list[int] = []
+    for definition in (d for p in (first, second) for d in p.definitions()):
+        nodes = postorder(definition.body)
+        pairs = sum(isinstance(n, Apply) and n.op in ("maximum", "minimum") for n in nodes)
+        extremes += [pairs + 1] if pairs else []
+        extremes += [
+            prod(it.extent.constant for it in n.iters)
+            for n in nodes
+            if isinstance(n, Reduce) and n.op in ("max", "min")
+        ]
     results = sum(prod(int(n) for n in t.shape) for t in first.results)
     return min(MOST_SEEDS, ceil(LARGEST_SEEN * max(extremes, default=0) / max(1, results)))
 

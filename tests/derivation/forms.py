@@ -14,6 +14,7 @@ from tcomp.passes.derivation.cost import operations
 from tcomp.passes.derivation.estimate import extent, mismatches, occurrence
 from tcomp.passes.scoping import free_iters
 from tcomp.passes.verification import verify_equal
+from tests.derivation.orders import fewest_products
 from tests.unit.programs import written
 
 Form = Callable[[Program], bool]
@@ -51,6 +52,20 @@ def reached(found: Derivation, form: Form) -> Program | None:
 def work(program: Program) -> float:
     """Scalar operations."""
     return sum(operations(d) for d in program.definitions())
+
+
+def multiplications(program: Program) -> float:
+    """How often numbers are multiplied, the factors of each product in their best order."""
+    nodes = [n for d in program.definitions() for n in postorder(d.body)]
+    products = [n for n in nodes if isinstance(n, Apply) and n.op == "mul"]
+    inner = {a for p in products for a in p.args}
+    total = 0.0
+    for each in products:
+        if each not in inner:
+            needs = [free_iters(f) for f in factors_of(each)]
+            every = frozenset().union(*needs)
+            total += fewest_products(needs, every, {it: it.extent.constant for it in every})
+    return total
 
 
 def largest(program: Program) -> float:

@@ -53,6 +53,12 @@ CASES: dict[str, tuple[str, ...]] = {
         TERMS.replace("{read}", "I[c, y + r - {p}] else 0.0"),
         TERMS.replace("{read}", "I[c, {p} - y + 2*r] else 0.0"),
     ),
+    "sum skew": (
+        "def f(A: f64[M, 8, K + 8], V: f64[8*M + K + 9, N]) -> Y: f64[M, 8, N]:\n"
+        "    Y[q, p, n] = sum[w](A[q, p, w] * (V[8*q + p + w - {p}, n] else 0.0))\n",
+        "def f(A: f64[9, 12], V: f64[{d}*24, N]) -> Y: f64[9, N]:\n"
+        "    Y[p, n] = sum[w in 1:11](A[p, w] * V[{d}*(10 + p - w), n])\n",
+    ),
     "layout transformation": (
         "def f(A: f64[K, N], B: f64[M, K, 5]) -> Y: f64[N]:\n"
         "    T[s, i in 0:M, j in 0:N] = sum[k](A[k, j] * B[i, k, s])\n"
@@ -69,7 +75,23 @@ CASES: dict[str, tuple[str, ...]] = {
         "    y = sum[t in 0:N + 7]((A[t - {p}] else 0.0) * B[t])\n",
     ),
     "boundary relaxing": (CONVOLUTION.replace("{d}]", "5]"), CONVOLUTION.replace("{d}]", "7]")),
+    "sum variable merging": (
+        "def f(A: f64[{d}*M, N], B: f64[{d}*M]) -> Y: f64[N]:\n"
+        "    Y[i] = sum[q in 0:M, p in 0:{d}](A[{d}*q + p, i] * B[p + {d}*q])\n",
+        "def f(A: f64[M, 3*{d} + 9]) -> Y: f64[M]:\n"
+        "    Y[i] = max[p in 2:2 + {d}, q in 1:4](A[i, 2 + p + {d}*q])\n",
+        "def f(A: f64[6*{d}], B: f64[6*{d}]) -> y: f64:\n"
+        "    y = sum[q in 0:6, p in 0:{d}](A[{d}*q + p] * B[6*{d} - 1 - p - {d}*q])\n",
+    ),
+    "reversal": (
+        "def f(A: f64[N, K], B: f64[K, M]) -> Y: f64[N, M]:\n"
+        "    Y[i, j] = sum[k](A[N - 1 - i, k] * B[k, j])\n",
+        "def f(A: f64[K, 2*N + 3], B: f64[M, K]) -> Y: f64[M, N]:\n"
+        "    Y[j, i] = max[k](A[k, 2*N - 2*i] + B[M - 1 - j, k]) * 2\n",
+    ),
     "sum reversal": (
+        "def f(A: f64[N, K], B: f64[{d}, K]) -> Y: f64[N]:\n"
+        "    Y[i] = sum[r in 0:{d}, k in 0:K]((A[i - r + {p}, k] else 0.0) * B[r, k])\n",
         "def f(A: f64[N], B: f64[M]) -> Y: f64[M]:\n"
         "    Y[i] = sum[r in 0:N]((A[N - 1 - r] else 0.0) * (B[i - r] else 0.0))\n",
     ),
@@ -151,6 +173,31 @@ REFUSED = {
     "a sum without a window": (
         "summation splitting",
         "def f(I: f64[8, 8], F: f64[8, 5]) -> Y: f64[8, 5]:\n    Y[i, j] = sum[k](I[i, k] * F[k, j])\n",
+    ),
+    "a window that slides forwards": (
+        "sum reversal",
+        "def f(A: f64[9], B: f64[3]) -> Y: f64[7]:\n    Y[i] = sum[r in 0:3](A[i + r] * B[2 - r])\n",
+    ),
+    "nothing is reduced": (
+        "reversal",
+        "def f(A: f64[9]) -> Y: f64[9]:\n    Y[i] = A[8 - i] * 2\n",
+    ),
+    "another position knows the parts": (
+        "sum variable merging",
+        "def f(A: f64[12], B: f64[4]) -> y: f64:\n    y = sum[q in 0:3, p in 0:4](A[4*q + p] * B[p])\n",
+    ),
+    "positions with gaps": (
+        "sum variable merging",
+        "def f(A: f64[20]) -> y: f64:\n    y = sum[q in 0:3, p in 0:4](A[5*q + p])\n",
+    ),
+    "rows that share nothing": (
+        "sum skew",
+        "def f(A: f64[20], V: f64[40, 3]) -> Y: f64[8, 3]:\n    Y[p, n] = sum[w](A[w] * V[p + w, n])\n",
+    ),
+    "more rows than offsets": (
+        "sum skew",
+        "def f(A: f64[20, 9], V: f64[40, 3]) -> Y: f64[20, 3]:\n"
+        "    Y[p, n] = sum[w](A[p, w] * V[p + w, n])\n",
     ),
     "one position goes forwards": (
         "sum reversal",

@@ -13,6 +13,7 @@ from tcomp.passes.derivation.cost import operations
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.verification import verify_equal
 from tcomp.pipeline import derived
+from tests.derivation.orders import fewest_products
 from tests.unit.programs import written
 
 DISTANCES = """def f(X: f32[M, D], Y: f32[K, D]) -> Q: f32[M, K]:
@@ -140,33 +141,6 @@ def test_outer_product_filters_separate() -> None:
     assert gain(search(BLUR, H=256, W=300)) > 3
 
 
-def best_order(
-    factors: list[frozenset[str]], output: frozenset[str], extent: dict[str, int]
-) -> float:
-    """The fewest multiplications over every order of pairwise products, by trying all of them."""
-    best = float("inf")
-
-    def walk(parts: tuple[frozenset[str], ...], spent: float) -> None:
-        nonlocal best
-        if spent >= best:
-            return
-        if len(parts) == 1:
-            best = spent
-            return
-        for m in range(len(parts)):
-            for n in range(m):
-                rest = tuple(p for k, p in enumerate(parts) if k not in (m, n))
-                both = parts[m] | parts[n]
-                cost = 1.0
-                for name in both:
-                    cost *= extent[name]
-                kept = both & output.union(*rest)
-                walk((*rest, kept), spent + cost)
-
-    walk(tuple(factors), 0.0)
-    return best
-
-
 @pytest.mark.parametrize(
     ("text", "factors", "output", "sizes"),
     [
@@ -181,7 +155,7 @@ def test_networks_of_tensors_take_the_cheapest_order(
     found = search(text, **sizes)
     extent = {name: sizes.get("N", sizes.get("B", 0)) for name in "ijkl"}
     extent |= {name: sizes.get("R", 0) for name in "abc"}
-    fewest = best_order([frozenset(f) for f in factors.split()], frozenset(output), extent)
+    fewest = fewest_products(factors.split(), output, extent)
     assert work(found.program) <= 2 * fewest * 1.01
 
 

@@ -61,6 +61,8 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "distribution": (
         "def f(X: {t}[M], Z: {t}[M], g: {t}[M]) -> y: {t}[M]:\n    y[i] = (X[i] - Z[i]) * g[i]\n",
+        "def f(X: f32[M], Z: f32[M], g: f32[M]) -> y: f32[M]:\n    y[i] = minimum(X[i], Z[i]) + g[i]\n",
+        "def f(X: bool[M], Z: bool[M], g: bool[M]) -> y: bool[M]:\n    y[i] = (X[i] or Z[i]) and g[i]\n",
     ),
     "unused iterator": (
         "def f(X: {t}[M]) -> y: {t}[M]:\n    y[i] = sum[j in 0:K](X[i])\n",
@@ -101,6 +103,12 @@ CASES: dict[str, tuple[str, ...]] = {
     "grouping": (
         "def f(X: {t}[M, N], a: {t}[N], b: {t}[N], c: {t}[M]) -> y: {t}[M, N]:\n"
         "    y[i, j] = a[j] - (X[i, j] - c[i]) - b[j]\n",
+    ),
+    "shift folding": (
+        "def f(X: {t}[M, N], a: {t}[N], s: {t}[N], b: {t}[N]) -> y: {t}[M, N]:\n"
+        "    y[i, j] = b[j] - (X[i, j] - a[j]) * s[j]\n",
+        "def f(X: f64[M, N], a: f64[N], s: f64[N], b: f64[N]) -> y: f64[M, N]:\n"
+        "    y[i, j] = (X[i, j] + a[j]) / s[j] + b[j]\n",
     ),
     "exponentials": (
         "def f(a: f64[M], b: f64[M]) -> y: f64[M]:\n    y[i] = exp(a[i]) * exp(b[i])\n",

@@ -30,15 +30,20 @@ def solve_congruence(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[r](where((a*r + e) % m == c, f(r), 0) * g(r))  =  sum[q](f(m'*q + s) * g(m'*q + s)).
 
     a*r = c - e modulo m has solutions if d = gcd(a, m) divides c - e, and then they are those of one
-    residue s modulo m' = m / d: s = (c - e)/d * (a/d)^-1. All conditions are solved. Where m' does not
-    divide the range of r, terms of the last, partial period are left out by a guard on every factor.
+    residue s modulo m' = m / d: s = (c - e)/d * (a/d)^-1, counted from either end of the range. All conditions
+    are solved. Where m' does not divide the range of r, terms of the last, partial period are left out by a
+    guard on every factor.
     """
     if not isinstance(node, Reduce) or not summed(node):
         return
-    result = node
+    # Guards that a remainder and a read's own guard imply are seen as long as the remainder is asked for.
+    simple = simplify_expression(node)
+    if not isinstance(simple, Reduce):
+        return
+    result = simple
     while (further := _first(result, taken)) is not None:
         result = further
-    if result is not node:
+    if result is not simple:
         yield result
 
 
@@ -110,11 +115,17 @@ def _solved(
     """`node` where `condition` says factor * it = rest modulo `modulus`."""
     common = gcd(factor, modulus)
     period = modulus // common
-    inverse = pow(factor // common, -1, period)
-    start = _modulo(rest // common * inverse - it.lo, period)
+    place = rest // common * pow(factor // common, -1, period)
     periods = -(-spans(it) // period)
     quotient = fresh(it.name, 0, periods, taken)
-    value = it.lo + Int.of(quotient) * period + start
+    # From the first value on or from the last one back, whichever has the plainer remainder.
+    first, last = (_modulo(e, period) for e in (place - it.lo, it.hi - 1 - place))
+    if _plainness(first) <= _plainness(last):
+        value = it.lo + Int.of(quotient) * period + first
+        inside = less(value, it.hi)
+    else:
+        value = it.hi - 1 - Int.of(quotient) * period - last
+        inside = less(it.lo - 1 - value, Int.of(0))
     kept = truth(True) if common == 1 else _equal(rest % common, 0)
     partial = spans(it) % period != 0
 
@@ -122,11 +133,17 @@ def _solved(
         free = rewrite(each, lambda n: kept if n is condition else None)
         result = guarded(substitute(free, {it: value}))
         if partial and not isinstance(each, Const):
-            result = where(less(value, it.hi), result)
+            result = where(inside, result)
         return simplify_expression(result)
 
     iters = tuple(quotient if other is it else other for other in node.iters)
     return Reduce("sum", iters, multiply([moved(f) for f in factors]))
+
+
+def _plainness(remainder: Int) -> int:
+    """What iterators are multiplied by in a remainder: 1 each where it is plain."""
+    atoms = [a for a in remainder.atoms() if isinstance(a, Mod)]
+    return sum(abs(a.left.coefficient(it) or 0) for a in atoms for it in a.left.leaves())
 
 
 def _modulo(index: Int, period: int) -> Int:

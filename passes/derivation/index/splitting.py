@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import permutations, product
 from math import gcd
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
@@ -38,6 +38,7 @@ from tcomp.passes.derivation.index.staging import slides
 from tcomp.passes.inline import guarded
 from tcomp.passes.lift import is_product_sum
 from tcomp.passes.scoping import free_iters, fresh_name, names_of
+from tcomp.passes.semiring import semiring_of
 from tcomp.passes.simplify import simplify, simplify_expression
 
 MAX_TAPS = 16  # iterators of sums that are split for their own sake are windows,
@@ -190,8 +191,9 @@ def _moduli(definition: Definition, it: Iter) -> list[int]:
 def _blocks(definition: Definition, it: Iter) -> set[int]:
     """The size of blocks in which a band is made of dense products.
 
-    A band is a product whose factors all move with `it`, and one of them with another output iterator w
-    alike. A block of n rows then needs n + |w| - 1 columns where |w| count.
+    A band is a product whose factors all move with `it`, and one of them with another iterator w alike: an
+    output iterator (queries times keys), or a summed one (weights of a band times values). A block of n rows
+    then needs n + |w| - 1 columns where |w| count.
     """
     sums = [n for n in postorder(definition.body) if isinstance(n, Reduce) and is_product_sum(n)]
     if len(sums) != 1 or not all(it in free_iters(f) for f in factors_of(sums[0].body)):
@@ -199,7 +201,7 @@ def _blocks(definition: Definition, it: Iter) -> set[int]:
     widths = [
         spans(w)
         for index in indices(sums[0].body)
-        for w in definition.iters
+        for w in (*definition.iters, *sums[0].iters)
         if w is not it and index.coefficient(it)
         if abs(index.coefficient(w) or 0) == abs(index.coefficient(it) or 0)
     ]
@@ -244,19 +246,6 @@ def _taps(node: Reduce, modulus: int) -> list[Iter]:
     return [it for it in node.iters if modulus < spans(it) <= MAX_TAPS and slides(node, it)]
 
 
-def reverse(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """sum[r in 0:n](f(n - 1 - r))  =  sum[r in 0:n](f(r)), where every position goes backwards with r."""
-    if not isinstance(node, Reduce) or not summed(node):
-        return
-    backwards: dict[Iter, Int] = {}
-    for it in node.iters:
-        steps = [i.coefficient(it) for i in indices(node.body) if it in i.leaves()]
-        if steps and all(step is not None and step < 0 for step in steps):
-            backwards[it] = it.lo + it.hi - 1 - it
-    if backwards:
-        yield Reduce("sum", node.iters, substitute(node.body, backwards))
-
-
 def relax(node: Expr, taken: set[str]) -> Iterator[Expr]:
     """sum[r in 0:n](f(r) * g(r))  =  sum[r in 0:m](f(r) * g'(r)), m > n the next multiple of 2 or 3.
 
@@ -286,3 +275,22 @@ def _relaxed(factors: tuple[Expr, ...], wide: dict[Iter, Iter]) -> list[Expr]:
         weights = min(moving, key=lambda n: len(free_iters(factors[n])))
         made[weights] = simplify_expression(where(less(Int.of(new), old.hi), made[weights]))
     return made
+
+
+def merge_summed(node: Expr, taken: set[str]) -> Iterator[Expr]:
+    """sum[q in 0:n, p in 0:m](f(m*q + p))  =  sum[r in 0:m*n](f(r)), where nothing else knows q or p.
+
+    Windows are split on purpose: their taps stay apart.
+    """
+    if semiring_of(node) is None or not isinstance(node, Reduce):
+        return
+    for q, p in permutations(node.iters, 2):
+        m = spans(p)
+        if m < 2 or spans(q) < 2 or slides(node, q):
+            continue
+        r = fresh(q.name, q.lo * m + p.lo, (q.hi - 1) * m + p.hi, set(taken))
+        body = substitute(node.body, {p: Int.of(r) - Int.of(q) * m})
+        if not {p, q} & free_iters(body):
+            rest = tuple(it for it in node.iters if it not in (p, q))
+            yield Reduce(node.op, (*rest, r), body)
+            return

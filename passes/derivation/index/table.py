@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from tcomp.passes.derivation.index import (
     affine,
+    banding,
     bounds,
     layout,
     merging,
     ranges,
     residues,
+    reversal,
     splitting,
     staging,
 )
 from tcomp.passes.derivation.index.reindex import on_definitions
 from tcomp.passes.derivation.rule import Rule, everywhere
+from tcomp.passes.semiring import REDUCTIONS
 
 _OLLIE = "OLLIE (arXiv 2208.02025)"
 
@@ -65,6 +68,14 @@ INDEX_RULES: tuple[Rule, ...] = (
         _OLLIE + ", variable substitution",
         on_definitions(affine.skew),
         reassociates=False,
+    ),
+    Rule(
+        "sum skew",
+        "sum[w](a(p, w) * v(p + w))",
+        "sum[t](a(p, t - p) * v(t)) with a guarded: 0 outside the range of w",
+        "each factor knows p, which has no more values than w; the new terms are 0 * v, so inputs are finite",
+        _OLLIE + ", variable substitution, here of a summed variable, with boundary relaxing",
+        everywhere(banding.skew_sum, "sum"),
     ),
     Rule(
         "layout transformation",
@@ -121,9 +132,18 @@ INDEX_RULES: tuple[Rule, ...] = (
         "sum reversal",
         "sum[r in 0:n](f(n - 1 - r))",
         "sum[r in 0:n](f(r))",
-        "every position that moves with r goes backwards",
+        "every position that moves with r goes backwards, or every one in which r slides",
         _OLLIE + ", variable substitution",
-        everywhere(splitting.reverse, "sum"),
+        everywhere(reversal.reverse_sum, "sum"),
+    ),
+    Rule(
+        "reversal",
+        "T[x in 0:n] = f(n - 1 - x)",
+        "U[x in 0:n] = f(x); T[x] = U[n - 1 - x]",
+        "every position that moves with x goes backwards; f reduces",
+        _OLLIE + ", variable substitution",
+        on_definitions(reversal.reverse_output),
+        reassociates=False,
     ),
     Rule(
         "expression splitting",
@@ -142,5 +162,13 @@ INDEX_RULES: tuple[Rule, ...] = (
         _OLLIE + ", expression merging",
         merging.merge_products,
         reassociates=False,
+    ),
+    Rule(
+        "sum variable merging",
+        "sum[q in 0:n, p in 0:m](f(m*q + p))",
+        "sum[r in 0:m*n](f(r))",
+        "f knows q and p as m*q + p alone, and does not slide over them; any semiring",
+        _OLLIE + ", variable substitution",
+        everywhere(splitting.merge_summed, *REDUCTIONS),
     ),
 )
