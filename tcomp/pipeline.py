@@ -14,6 +14,7 @@ from tcomp import passes, schedule
 from tcomp.autotune.lookup import known_schedules
 from tcomp.codegen.emit import emit
 from tcomp.codegen.llvm import assembly, compile_object
+from tcomp.collecting import paused
 from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
@@ -71,17 +72,20 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
     return bind(program, sizes)  # sizes, constraints and borders are decided here, with spans
 
 
+@paused()
 def build(program: Program, options: Options, constants: frozenset[str] = frozenset()) -> Stages:
     """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
     derivation = derived(program, options.accuracy, constants)  # cheaper equal definitions
     return _scheduled(program, derivation, options, constants)
 
 
+@paused()
 def build_as_written(program: Program, options: Options) -> Stages:
     """The same without deriving: what a derivation is measured against."""
     return _scheduled(program, derive(program, rules=()), options, frozenset())
 
 
+@paused()
 def build_derived(program: Program, derivation: Derivation, options: Options) -> Stages:
     """The same with a derivation that is given: what `tcomp derive` shows is what it measures."""
     return _scheduled(program, derivation, options, frozenset())
@@ -107,6 +111,7 @@ def _scheduled(
     )
 
 
+@paused()
 def derived(
     program: Program,
     accuracy: str,
@@ -129,6 +134,7 @@ def derived(
     return chosen(found, accuracy)
 
 
+@paused()
 def compile_stages(stages: Stages) -> Artifact:
     """Object code with all that the runtime must know to call it."""
     logical = {t.name: t for t in stages.program.inputs}  # 4-bit arguments keep their own type
@@ -150,6 +156,7 @@ def compile_stages(stages: Stages) -> Artifact:
     )
 
 
+@paused()
 def compile_packing(stages: Stages) -> Artifact | None:
     """Object code that packs constant operands; None where there are none."""
     if stages.packing is None:

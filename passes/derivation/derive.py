@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
+from tcomp.collecting import paused
 from tcomp.ir.tensor.nodes import Program, postorder
 from tcomp.passes.accuracy import Accuracy
 from tcomp.passes.derivation.cost import Cost, arithmetic_cost, least_cost
@@ -88,6 +89,7 @@ class Derivation:
         )
 
 
+@paused()
 def derive(
     program: Program,
     *,

@@ -63,7 +63,9 @@ class Expr(metaclass=Interned):
 
     def free_atoms(self) -> frozenset[Any]:
         """Iterators and sizes that the value depends on, bound ones excluded."""
-        free: frozenset[Any] = fact(self, "free", _free_atoms)
+        free: frozenset[Any] | None = self._facts.get("free")  # type: ignore[attr-defined]
+        if free is None:
+            free = fact(self, "free", _free_atoms)
         return free
 
     def sub(self, mapping: Substitution) -> Expr:
@@ -272,7 +274,9 @@ def count(expr: Expr) -> int:
 
 def tensors_read(expr: Expr) -> frozenset[Tensor]:
     """The tensors of all reads in an expression, those inside indices included."""
-    read: frozenset[Tensor] = fact(expr, "tensors", _tensors)
+    read: frozenset[Tensor] | None = expr._facts.get("tensors")  # type: ignore[attr-defined]
+    if read is None:
+        read = fact(expr, "tensors", _tensors)
     return read
 
 
