@@ -21,6 +21,7 @@ from tcomp.ir.tensor.nodes import (
     Scan,
     Statement,
     Tensor,
+    fact,
     postorder,
 )
 from tcomp.passes.scoping import free_iters, fresh_name, names_of
@@ -154,6 +155,16 @@ def is_product_sum(node: Expr) -> bool:
     while isinstance(product, Apply) and product.op == "cast":
         product = product.args[0]
     return isinstance(product, Apply) and product.op == "mul"
+
+
+def has_product_sum(expr: Expr) -> bool:
+    """Whether such a sum is anywhere in an expression."""
+    found: bool = fact(expr, "has product sum", _has_product_sum)
+    return found
+
+
+def _has_product_sum(node: Expr) -> bool:
+    return is_product_sum(node) or any(map(has_product_sum, node.children()))
 
 
 def postorder_outside_reductions(expr: Expr) -> list[Expr]:

@@ -7,7 +7,7 @@ zero included.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from math import gcd
 
@@ -54,6 +54,8 @@ def simplify(program: Program) -> Program:
 
 def simplify_expression(expr: Expr) -> Expr:
     """Applies the rules of this file bottom-up. Nodes remember what they became, unless it was themselves."""
+    if "simple" in expr._facts:  # type: ignore[attr-defined]
+        return expr._facts["simple"] or expr  # type: ignore[attr-defined]
     for node in postorder(expr):
         facts = node._facts  # type: ignore[attr-defined]
         if "simple" not in facts:
@@ -94,37 +96,56 @@ def _rule(node: Expr) -> Expr | None:
             return _guard(node, tensor.axes, index, otherwise)
         case Reduce():
             return _reduction(node)
-        case Apply("cast", (Const(value, source),), dtype):
+        case Apply(op, args, _):
+            return _APPLIED[op](node) if op in _APPLIED else _folded(node, args)
+    return None
+
+
+def _cast(node: Apply) -> Expr | None:
+    match node.args[0], node.dtype:
+        case Const(value, source), dtype:
             return _converted(value, source, dtype)
-        case Apply("cast", (IndexValue(index, source),), dtype) if (
+        case IndexValue(index, source), dtype if (
             source.bits == 64 and source.is_integer and _never_wraps(index, source)
         ):
             return IndexValue(index, dtype)
-        case Apply("cast", (inner,), dtype) if inner.dtype is dtype:
+        case inner, dtype if inner.dtype is dtype:
             return inner
-        case Apply("where", (Const(value, _), chosen, rejected), _):
-            return chosen if value else rejected
-        case Apply("where", (_, chosen, rejected), _) if chosen is rejected:
-            return chosen
-        case Apply("where", (condition, chosen, rejected), _):
-            return _fewer_conditions(node, condition, chosen, rejected)
-        case Apply("and" | "or" | "not", _, _):
-            return _logic(node)
-        case Apply(_, args, _) if args and all(isinstance(a, Const) for a in args):
-            return _fold(node)
-        case Apply("mul" | "div", (value, Const(1, _)), _):
-            return value
-        case Apply("mul", (Const(1, _), value), _):
-            return value
-        case Apply("sub", (value, Const(zero, _)), _) if zero == 0 and math.copysign(1, zero) > 0:
-            return value
-        case Apply("add", (value, Const(0, dtype)), _) if dtype.is_integer:
-            return value
-        case Apply("add", (Const(0, dtype), value), _) if dtype.is_integer:
-            return value
-        case Apply("lt" | "le" | "gt" | "ge" | "eq" | "ne", (IndexValue(), _), _):
-            return _decide(node)
     return None
+
+
+def _where(node: Apply) -> Expr | None:
+    condition, chosen, rejected = node.args
+    if isinstance(condition, Const):
+        return chosen if condition.value else rejected
+    return chosen if chosen is rejected else _fewer_conditions(node, condition, chosen, rejected)
+
+
+def _arithmetic(node: Apply) -> Expr | None:
+    folded = _folded(node, node.args)
+    if folded is not None:
+        return folded
+    match node.op, node.args:
+        case "mul" | "div", (value, Const(1, _)):
+            return value
+        case "mul", (Const(1, _), value):
+            return value
+        case "sub", (value, Const(zero, _)) if zero == 0 and math.copysign(1, zero) > 0:
+            return value
+        case "add", (value, Const(0, dtype)) if dtype.is_integer:
+            return value
+        case "add", (Const(0, dtype), value) if dtype.is_integer:
+            return value
+    return None
+
+
+def _comparison(node: Apply) -> Expr | None:
+    folded = _folded(node, node.args)
+    return folded or (_decide(node) if isinstance(node.args[0], IndexValue) else None)
+
+
+def _folded(node: Apply, args: tuple[Expr, ...]) -> Expr | None:
+    return _fold(node) if args and all(isinstance(a, Const) for a in args) else None
 
 
 def _constant(value: int, dtype: DType) -> Const:
@@ -299,18 +320,26 @@ def _decide(node: Apply) -> Expr | None:
     low, high = difference.bounds()
     if low is None or high is None:
         return None
-    facts = {
-        "lt": (high < 0, low >= 0),
-        "le": (high <= 0, low > 0),
-        "gt": (low > 0, high <= 0),
-        "ge": (low >= 0, high < 0),
-        "eq": (low == high == 0, low > 0 or high < 0),
-        "ne": (low > 0 or high < 0, low == high == 0),
-    }
-    always, never = facts[node.op]
+    always, never = _decided(node.op, low, high)
     if always or never:
         return Const(always, node.dtype)
     return _divided(node.op, left, right, node.dtype) if isinstance(right, Const) else None
+
+
+def _decided(op: str, low: int, high: int) -> tuple[bool, bool]:
+    """Whether all numbers from `low` to `high`, and whether none of them, compare with 0 in this way."""
+    match op:
+        case "lt":
+            return high < 0, low >= 0
+        case "le":
+            return high <= 0, low > 0
+        case "gt":
+            return low > 0, high <= 0
+        case "ge":
+            return low >= 0, high < 0
+        case "eq":
+            return low == high == 0, low > 0 or high < 0
+    return low > 0 or high < 0, low == high == 0
 
 
 def _divided(op: str, left: IndexValue, right: Const, dtype: DType) -> Expr | None:
@@ -324,3 +353,13 @@ def _divided(op: str, left: IndexValue, right: Const, dtype: DType) -> Expr | No
     limit = -(-distance // common) if op in ("lt", "ge") else distance // common
     smaller = (left.index - left.index.constant) // common
     return Apply(op, (IndexValue(smaller, i64), Const(limit, i64)), dtype)
+
+
+# What may be done to operations, by name; the others are only folded.
+_APPLIED: dict[str, Callable[[Apply], Expr | None]] = {
+    "cast": _cast,
+    "where": _where,
+    **dict.fromkeys(("and", "or", "not"), _logic),
+    **dict.fromkeys(("add", "sub", "mul", "div"), _arithmetic),
+    **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne"), _comparison),
+}

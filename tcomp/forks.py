@@ -12,7 +12,7 @@ import sys
 from typing import Any, Protocol
 
 # Which lock is taken first where several are held at once: the outer before the inner.
-PARSER, CODEGEN, LLVM, INTERNING = range(4)
+PARSER, CODEGEN, LLVM, INTERNING, COLLECTING = range(5)
 
 _WAIT_SECONDS = (
     30  # a fork inside of what a lock protects (in a signal handler) must not hang for ever

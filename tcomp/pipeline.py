@@ -15,6 +15,7 @@ from tcomp.autotune.forms import known_form
 from tcomp.autotune.lookup import known_schedules
 from tcomp.codegen.emit import emit
 from tcomp.codegen.llvm import assembly, compile_object
+from tcomp.collecting import paused
 from tcomp.ir.loop.printer import print_module
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.printer import print_program
@@ -81,12 +82,14 @@ def specialise(program: Program, sizes: Mapping[str, int]) -> Program:
     return bind(program, sizes)  # sizes, constraints and borders are decided here, with spans
 
 
+@paused()
 def build(program: Program, options: Options, constants: frozenset[str] = frozenset()) -> Stages:
     """Every step from a bound program to LLVM text. `constants` names inputs that are bound for good."""
     derivation = chosen_form(program, options, constants)  # cheaper equal definitions
     return _scheduled(program, derivation, options, constants)
 
 
+@paused()
 def build_form(
     program: Program,
     derivation: Derivation,
@@ -97,6 +100,7 @@ def build_form(
     return _scheduled(program, derivation, options, constants)
 
 
+@paused()
 def build_as_written(program: Program, options: Options) -> Stages:
     """The same without deriving: what a derivation is measured against."""
     return _scheduled(program, derive(program, rules=()), options, frozenset())
@@ -129,6 +133,7 @@ def planned(
     return once, called, schedule.completed(plan)
 
 
+@paused()
 def chosen_form(
     program: Program,
     options: Options,
@@ -161,6 +166,7 @@ def measured_form(
     return None if found is None else replace(found, measured=known.measured)
 
 
+@paused()
 def derived(
     program: Program,
     accuracy: str,
@@ -235,6 +241,7 @@ def machine_of(options: Options) -> Machine:
     )
 
 
+@paused()
 def compile_stages(stages: Stages) -> Artifact:
     """Object code with all that the runtime must know to call it."""
     logical = {t.name: t for t in stages.program.inputs}  # 4-bit arguments keep their own type
@@ -256,6 +263,7 @@ def compile_stages(stages: Stages) -> Artifact:
     )
 
 
+@paused()
 def compile_packing(stages: Stages) -> Artifact | None:
     """Object code that packs constant operands; None where there are none."""
     if stages.packing is None:

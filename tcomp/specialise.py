@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tcomp.collecting import paused
+
 if TYPE_CHECKING:
     from tcomp.ir.tensor.nodes import Program
     from tcomp.options import Options
@@ -117,6 +119,7 @@ def load_parts(parts: Parts, options: Options, constants: Arrays | None) -> Kern
     return load(parts.call, options.threads, bound)
 
 
+@paused()
 def _compile(program: Program, options: Options, constants: frozenset[str]) -> Parts:
     from tcomp.dumping import tell
     from tcomp.pipeline import build

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
+from tcomp.collecting import paused
 from tcomp.ir.tensor.nodes import Program, postorder
 from tcomp.passes.accuracy import Accuracy
 from tcomp.passes.derivation.cost import Cost, arithmetic_cost, least_cost
@@ -137,6 +138,7 @@ class DerivedPart:
     alike: int
 
 
+@paused()
 def derive(
     program: Program,
     *,

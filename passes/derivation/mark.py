@@ -8,7 +8,7 @@ Marks hold in one process only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Min, Mod, Value
 from tcomp.ir.tensor.canonical_expression import chain, split_classes
@@ -27,7 +27,6 @@ from tcomp.ir.tensor.nodes import (
     tensors_read,
 )
 from tcomp.ops import OPS
-from tcomp.passes.lift import postorder_outside_reductions
 from tcomp.passes.scoping import free_iters
 
 _MIRRORED = {"gt": "lt", "ge": "le"}
@@ -84,7 +83,7 @@ class _Marker:
     def expression(self, expr: Expr, colours: Mapping[Iter, int]) -> int:
         """The mark of an expression whose free iterators have colours."""
         done: dict[Expr, int] = {}
-        for node in postorder_outside_reductions(expr):
+        for node in _order(expr):
             key = node, *[colours[it] for it in free_iters(node)]
             found = self.known.get(key)
             if found is None:
@@ -102,8 +101,8 @@ class _Marker:
                 guard = None if otherwise is None else done[otherwise]
                 places = [self._index(i, done, colours) for i in index]
                 return hash(("read", self.tensors[tensor], guard, *places))
-            case Apply(op, args, dtype):
-                parts = [done[a] for a in (chain(node) if OPS[op].associative else args)]
+            case Apply(op, _, dtype):
+                parts = [done[a] for a in _operands(node)]
                 if op in _MIRRORED:
                     op, parts = _MIRRORED[op], parts[::-1]
                 elif OPS[op].commutative:
@@ -117,9 +116,12 @@ class _Marker:
         """Terms have no order; -1 and -2 have one hash in Python."""
         terms = []
         for monomial, factor in index.terms:
-            atoms = sorted([self._atom(a, done, colours) for a in monomial])
+            atoms = [self._atom(a, done, colours) for a in monomial]
+            if len(atoms) > 1:
+                atoms.sort()
             terms.append(hash((factor < 0, abs(factor), *atoms)))
-        return hash((index.constant < 0, abs(index.constant), *sorted(terms)))
+        terms.sort()
+        return hash((index.constant < 0, abs(index.constant), *terms))
 
     def _atom(self, atom: object, done: Mapping[Expr, int], colours: Mapping[Iter, int]) -> int:
         match atom:
@@ -182,6 +184,33 @@ class _Marker:
 
 
 _MARKED = hash("marked")
+
+
+def _order(expr: Expr) -> tuple[Expr, ...]:
+    """What is marked on the way to an expression, operands first: nothing inside reductions, nor the inner
+    nodes of chains."""
+    facts = expr._facts  # type: ignore[attr-defined]
+    if "marked" not in facts:
+        order: dict[Expr, None] = {}
+        stack: list[tuple[Expr, bool]] = [(expr, False)]
+        while stack:
+            node, done = stack.pop()
+            if done:
+                order[node] = None
+            elif node not in order:
+                stack.append((node, True))
+                stack.extend([(each, False) for each in reversed(_operands(node))])
+        facts["marked"] = tuple(order)[:-1]  # no node refers to itself
+    return (*facts["marked"], expr)
+
+
+def _operands(node: Expr) -> Sequence[Expr]:
+    """The operands of a node; of a chain of one associative operation those of the chain."""
+    if isinstance(node, Reduce):
+        return ()
+    if isinstance(node, Apply) and OPS[node.op].associative:
+        return chain(node)
+    return node.children()
 
 
 def _depth(node: Expr) -> int:

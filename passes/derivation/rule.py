@@ -142,9 +142,13 @@ def _alone(rule: DefinitionRule, statement: Statement) -> tuple[_Made, ...]:
     """What a rule makes of a definition where only the definition's own names are taken."""
     if isinstance(statement, Scan) or table_iters(statement):
         return ()
-    read = {t.name for t in tensors_read(statement.body)}
-    own = {statement.tensor.name, *iterator_names(statement), *read}
-    return _made(rule, statement, own)
+    return _made(rule, statement, set(_own_names(statement)))
+
+
+@lru_cache(1 << 12)
+def _own_names(definition: Definition) -> frozenset[str]:
+    read = {t.name for t in tensors_read(definition.body)}
+    return frozenset({definition.tensor.name, *iterator_names(definition), *read})
 
 
 def _made(rule: DefinitionRule, old: Definition, taken: set[str]) -> tuple[_Made, ...]:

@@ -42,10 +42,19 @@ def share_windows(definition: Definition, taken: set[str]) -> Iterator[tuple[Def
             for nested in (outer, _nested(outer, it)):
                 inner = postorder_outside_reductions(nested.body) if nested is not None else []
                 for node in inner:
-                    if isinstance(node, Reduce):
+                    if isinstance(node, Reduce) and _slides(definition, node, it):
                         body = replaced(definition.body, outer, nested or outer)
                         whole = Definition(definition.tensor, definition.iters, body)
                         yield from _shared(whole, node, it, 1, taken)
+
+
+def _slides(definition: Definition, node: Reduce, it: Iter) -> bool:
+    """Whether `_shared` may find something."""
+    free = free_iters(node)
+    return it in free and any(
+        output in free and (_move_alike(node, it, output, 1) or _move_alike(node, it, output, -1))
+        for output in definition.iters
+    )
 
 
 def _nested(node: Reduce, it: Iter) -> Reduce | None:

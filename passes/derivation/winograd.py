@@ -21,6 +21,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import product as pairs
 from math import lcm, prod
+from typing import TypeAlias
 
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
@@ -330,16 +331,11 @@ def nested(matrix: Matrix, rows: Sequence[Iter], value: Callable[[tuple[int, ...
 def combination(row: Sequence[Fraction], terms: Sequence[Expr]) -> Expr:
     """A linear combination. Even and odd terms are summed apart, because rows for opposite points have
     these in common up to a sign; a denominator that no float holds divides at the end."""
-    odd = lcm(*(c.denominator for c in row))
-    while odd % 2 == 0:
-        odd //= 2
-    halves = [
-        [(c * odd, t) for n, (c, t) in enumerate(zip(row, terms, strict=True)) if c and n % 2 == k]
-        for k in (0, 1)
-    ]
-    value, sign = _sum(halves[0]) if halves[0] else _sum(halves[1])
-    if halves[0] and halves[1]:
-        other, turned = _sum(halves[1])
+    odd, even_part, odd_part = _parts(tuple(row))
+    halves = [_sum(part, terms) for part in (even_part, odd_part) if part]
+    value, sign = halves[0]
+    if len(halves) == 2:
+        other, turned = halves[1]
         if sign == turned:
             value = Apply("add", (value, other), value.dtype)
         elif sign > 0:
@@ -351,18 +347,32 @@ def combination(row: Sequence[Fraction], terms: Sequence[Expr]) -> Expr:
     return value if odd == 1 else Apply("div", (value, Const(float(odd), value.dtype)), value.dtype)
 
 
-def _sum(terms: Sequence[tuple[Fraction, Expr]]) -> tuple[Expr, int]:
+Part: TypeAlias = tuple[tuple[int, float], ...]  # the number of a term and its factor
+
+
+@lru_cache(1 << 8)
+def _parts(row: tuple[Fraction, ...]) -> tuple[int, Part, Part]:
+    """The denominator that no float holds, and what is summed of even and of odd terms."""
+    odd = lcm(*(c.denominator for c in row))
+    while odd % 2 == 0:
+        odd //= 2
+    halves = [[(n, float(c * odd)) for n, c in enumerate(row) if c and n % 2 == k] for k in (0, 1)]
+    return odd, tuple(halves[0]), tuple(halves[1])
+
+
+def _sum(part: Part, terms: Sequence[Expr]) -> tuple[Expr, int]:
     """The sum up to a sign, in which the last term has a positive factor."""
-    sign = 1 if terms[-1][0] > 0 else -1
-    value = _scaled(*terms[-1])
-    for factor, term in reversed(terms[:-1]):
+    last, factor = part[-1]
+    sign = 1 if factor > 0 else -1
+    value = _scaled(factor, terms[last])
+    for number, factor in reversed(part[:-1]):
         op = "add" if factor * sign > 0 else "sub"
-        value = Apply(op, (value, _scaled(factor, term)), value.dtype)
+        value = Apply(op, (value, _scaled(factor, terms[number])), value.dtype)
     return value, sign
 
 
-def _scaled(factor: Fraction, term: Expr) -> Expr:
+def _scaled(factor: float, term: Expr) -> Expr:
     """The term times the size of a factor."""
     if abs(factor) == 1:
         return term
-    return Apply("mul", (Const(float(abs(factor)), term.dtype), term), term.dtype)
+    return Apply("mul", (Const(abs(factor), term.dtype), term), term.dtype)

@@ -119,13 +119,23 @@ class Int(metaclass=Interned):
         >>> (Int.of(i) * 4 + Int.of(j) // 2).coefficient(i), (Int.of(j) // 2).coefficient(j)
         (4, None)
         """
-        total = 0
+        factors: dict[object, int | None] = self._facts.get("factors") or self._factors()
+        return factors.get(atom, 0)
+
+    def _factors(self) -> dict[object, int | None]:
+        """`coefficient` of all atoms for which it is not 0."""
+        factors: dict[object, int | None] = {}
+        unclear: set[object] = set()
         for monomial, factor in self.terms:
-            if monomial == (atom,):
-                total = factor
-            elif any(a is atom or _mentions(a, atom) for a in monomial):
-                return None
-        return total
+            if len(monomial) == 1:
+                factors[monomial[0]] = factor
+            else:
+                unclear.update(monomial)
+            for atom in monomial:
+                unclear |= _inside(atom)
+        factors.update(dict.fromkeys(unclear))
+        self._facts["factors"] = factors
+        return factors
 
     def bounds(self) -> Interval:
         """An inclusive interval that holds the value: exact for affine forms over independent ranges."""
@@ -153,10 +163,10 @@ class Int(metaclass=Interned):
     # -- arithmetic --------------------------------------------------------------------------------
 
     def __add__(self, other: IntLike) -> Int:
-        return _added(self, Int.of(other))
+        return _added(self, other)  # type: ignore[arg-type]
 
     def __mul__(self, other: IntLike) -> Int:
-        return _multiplied(self, Int.of(other))
+        return _multiplied(self, other)  # type: ignore[arg-type]
 
     def __floordiv__(self, other: IntLike) -> Int:
         """Floor division; multiples of a constant divisor move out: (4 i + r) // 4 = i + r // 4."""
@@ -182,7 +192,7 @@ class Int(metaclass=Interned):
         return self * -1
 
     def __sub__(self, other: IntLike) -> Int:
-        return _subtracted(self, Int.of(other))
+        return _subtracted(self, other)  # type: ignore[arg-type]
 
     def __radd__(self, other: IntLike) -> Int:
         return self + other
@@ -385,7 +395,8 @@ def _normal(collected: Mapping[Monomial, int], constant: int) -> Int:
 
 
 @lru_cache(_REMEMBERED)
-def _added(left: Int, right: Int) -> Int:
+def _added(left: Int, other: IntLike) -> Int:
+    right = Int.of(other)
     if not right.terms:
         return Int(left.terms, left.constant + right.constant)
     if not left.terms:
@@ -397,14 +408,16 @@ def _added(left: Int, right: Int) -> Int:
 
 
 @lru_cache(_REMEMBERED)
-def _subtracted(left: Int, right: Int) -> Int:
+def _subtracted(left: Int, other: IntLike) -> Int:
+    right = Int.of(other)
     if not right.terms:
         return Int(left.terms, left.constant - right.constant)
     return _added(left, _scaled(right, -1))
 
 
 @lru_cache(_REMEMBERED)
-def _multiplied(left: Int, right: Int) -> Int:
+def _multiplied(left: Int, other: IntLike) -> Int:
+    right = Int.of(other)
     if not right.terms:
         return _scaled(left, right.constant)
     if not left.terms:
@@ -555,14 +568,14 @@ def _nested_division(value: Int, divisor: int) -> FloorDiv:
     return FloorDiv(value, Int.of(divisor))
 
 
-def _mentions(outer: Atom, atom: object) -> bool:
-    if isinstance(outer, FloorDiv | Mod | Min):
-        return any(a is atom for a in outer.left.leaves() | outer.right.leaves()) or any(
-            _mentions(a, atom) for a in outer.left.leaves() | outer.right.leaves()
-        )
-    if isinstance(outer, Value):
-        return atom in outer.expr.free_atoms()
-    return False
+def _inside(atom: Atom) -> frozenset[Any]:
+    """What an atom is made of, at any depth."""
+    if isinstance(atom, FloorDiv | Mod | Min):
+        leaves = atom.left.leaves() | atom.right.leaves()
+        return leaves.union(*map(_inside, leaves))
+    if isinstance(atom, Value):
+        return frozenset(atom.expr.free_atoms())
+    return frozenset()
 
 
 _REBUILD: dict[type, Callable[[Int, Int], Int]] = {

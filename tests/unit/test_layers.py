@@ -15,7 +15,7 @@ ROOTS = {
     "tcomp.cost_model": ROOT / "cost_model",
 }
 
-GROUND = {"diagnostics", "config", "cores", "explanations", "forks", "lazy"}
+GROUND = {"collecting", "diagnostics", "config", "cores", "explanations", "forks", "lazy"}
 CORE = GROUND | {"ir", "ops", "target"}
 # Package or module -> what it may import beside itself. Every part of tcomp is named here.
 ALLOWED = {

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from itertools import permutations
 
 from tcomp.ir.integer import Int, Iter
-from tcomp.ir.tensor.nodes import Definition, postorder
+from tcomp.ir.tensor.nodes import Definition
 from tcomp.passes.derivation.index.reindex import (
     fresh,
-    indices,
+    positions,
     reindexed,
     spans,
 )
-from tcomp.passes.lift import is_product_sum
+from tcomp.passes.lift import has_product_sum
 from tcomp.passes.scoping import iterator_names
 
 Maps = Callable[[Definition, set[str]], Iterator[tuple[Definition, ...]]]
@@ -163,9 +163,9 @@ def _of_output(definition: Definition) -> Iterator[tuple[Int, list[Iter]]]:
     h + 3*a + r: else the sum is to be split first.
     """
     output = set(definition.iters)
-    if not any(map(is_product_sum, postorder(definition.body))):
+    if not has_product_sum(definition.body):
         return
-    for position in dict.fromkeys(indices(definition.body)):
+    for position in positions(definition.body):
         steps = {it: abs(step) for it in definition.iters if (step := position.coefficient(it))}
         others = position.leaves() - output
         finer = max((abs(position.coefficient(it) or 0) for it in others), default=0)
@@ -179,7 +179,7 @@ def entangled(definition: Definition) -> int:
     """How many output iterators move together with another one, over all positions, divisions counted."""
     output = set(definition.iters)
     count = 0
-    for position in dict.fromkeys(indices(definition.body)):
+    for position in positions(definition.body):
         count += max(0, len(position.leaves() & output) - 1)
         count += sum(
             not isinstance(a, Iter) and bool(a_leaves(a) & output) for a in position.atoms()

@@ -5,7 +5,7 @@ T[x] = f(x)      =      U[u] = f(g(u));  T[x] = U[h(x)]        where g(h(x)) = x
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import gcd
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
@@ -13,6 +13,7 @@ from tcomp.ir.tensor.nodes import (
     Apply,
     Definition,
     Expr,
+    IndexValue,
     Program,
     Read,
     Reduce,
@@ -98,28 +99,51 @@ def fresh(name: str, lo: int | Int, hi: int | Int, taken: set[str]) -> Iter:
     return Iter(fresh_name(name, taken), Int.of(lo), Int.of(hi))
 
 
-def indices(expr: Expr) -> Iterator[Int]:
+def indices(expr: Expr) -> tuple[Int, ...]:
     """Every position in an expression: those of reads, and index values."""
-    for node in postorder(expr):
-        if isinstance(node, Read):
-            yield from node.index
-        elif hasattr(node, "index"):
-            yield node.index
+    facts = expr._facts  # type: ignore[attr-defined]
+    if "indices" not in facts:
+        found: list[Int] = []
+        for node in postorder(expr):
+            if isinstance(node, Read):
+                found += node.index
+            elif isinstance(node, IndexValue):
+                found.append(node.index)
+        facts["indices"] = tuple(found)
+    known: tuple[Int, ...] = facts["indices"]
+    return known
+
+
+def positions(expr: Expr) -> tuple[Int, ...]:
+    """Every position once."""
+    facts = expr._facts  # type: ignore[attr-defined]
+    if "positions" not in facts:
+        facts["positions"] = tuple(dict.fromkeys(indices(expr)))
+    known: tuple[Int, ...] = facts["positions"]
+    return known
 
 
 def divisors(expr: Expr, it: Iter) -> list[int]:
     """The constants by which something that moves with `it` is divided, or its remainder taken."""
-    found: set[int] = set()
-    pending = list(indices(expr))
+    facts = expr._facts  # type: ignore[attr-defined]
+    if "divisors" not in facts:
+        facts["divisors"] = _divisors(expr)
+    return sorted(facts["divisors"].get(it, ()))
+
+
+def _divisors(expr: Expr) -> dict[object, set[int]]:
+    found: dict[object, set[int]] = {}
+    pending = list(positions(expr))
     while pending:
-        index = pending.pop()
-        for atom in index.atoms():
-            if isinstance(atom, FloorDiv | Mod) and it in atom.left.leaves():
-                if atom.right.is_constant and atom.right.constant > 1:
-                    common = gcd(atom.right.constant, *(c for _, c in atom.left.terms))
-                    found.add(atom.right.constant // common)
-                pending.append(atom.left)
-    return sorted(found)
+        for atom in pending.pop().atoms():
+            if not isinstance(atom, FloorDiv | Mod):
+                continue
+            pending.append(atom.left)
+            if atom.right.is_constant and atom.right.constant > 1:
+                common = gcd(atom.right.constant, *(c for _, c in atom.left.terms))
+                for leaf in atom.left.leaves():
+                    found.setdefault(leaf, set()).add(atom.right.constant // common)
+    return found
 
 
 def spans(it: Iter) -> int:

@@ -36,7 +36,7 @@ from tcomp.passes.derivation.index.reindex import (
 from tcomp.passes.derivation.index.residues import less
 from tcomp.passes.derivation.index.staging import slides
 from tcomp.passes.inline import guarded
-from tcomp.passes.lift import is_product_sum
+from tcomp.passes.lift import has_product_sum, is_product_sum
 from tcomp.passes.scoping import free_iters, fresh_name, names_of
 from tcomp.passes.semiring import semiring_of
 from tcomp.passes.simplify import simplify, simplify_expression
@@ -214,7 +214,7 @@ def _dilations(definition: Definition, it: Iter) -> set[int]:
 
     Only one dilation of a position is one of `it`: of n + 3*r + 6*s it is 3.
     """
-    if not any(map(is_product_sum, postorder(definition.body))):
+    if not has_product_sum(definition.body):
         return set()
     found: set[int] = set()
     for index in indices(definition.body):

@@ -19,7 +19,7 @@ from tcomp.diagnostics import InternalError
 from tcomp.ir.dtypes import DType, i64
 from tcomp.ir.integer import Atom, Int, Iter, Value
 from tcomp.ir.tensor.conversions import bitcast, convert, representation, round_float
-from tcomp.ir.tensor.gather import gather
+from tcomp.ir.tensor.gather import Affine, gather, view
 from tcomp.ir.tensor.index_arrays import evaluate
 from tcomp.ir.tensor.nodes import (
     Apply,
@@ -231,6 +231,9 @@ class Interpreter:
 
     def read(self, node: Read, scope: Scope) -> Array:
         array = self.arrays[node.tensor]
+        seen = self.view(array, node, scope)
+        if seen is not None:
+            return seen
         positions = [
             self.index(index, scope) - int(lo)
             for index, (lo, _) in zip(node.index, node.tensor.axes, strict=True)
@@ -252,6 +255,24 @@ class Interpreter:
             return np.broadcast_to(fallback, np.broadcast_shapes(mask.shape, fallback.shape))
         clamped = [np.clip(p, 0, n - 1) for p, n in zip(positions, array.shape, strict=True)]
         return np.where(mask, fallback, gather(array, clamped, scope.rank))
+
+    def view(self, array: Array, node: Read, scope: Scope) -> Any:
+        """A read whose positions are sums of multiples of iterators, as a view; None for others."""
+        places: list[Affine] = []
+        for index, (lo, _) in zip(node.index, node.tensor.axes, strict=True):
+            terms = []
+            for monomial, factor in index.terms:
+                axis = scope.axis.get(monomial[0]) if len(monomial) == 1 else None  # type: ignore[call-overload]
+                if axis is None:
+                    return None
+                terms.append((axis, factor))
+            places.append((index.constant - int(lo), terms))
+        fill = None
+        if node.otherwise is not None:
+            fallback = scope.get(node.otherwise)
+            if fallback.size == 1 and fallback.dtype == array.dtype:
+                fill = fallback.reshape(-1)[0]
+        return view(array, places, [scope.span(it) for it in scope.axis], fill)
 
     # -- reductions --------------------------------------------------------------------------------
 
@@ -285,7 +306,7 @@ class Interpreter:
         shape = tuple(int(n) for n in tensor.shape)
         if given.shape != shape:
             raise ValueError(f"'{tensor.name}' has the shape {given.shape}, not {shape}")
-        return given.astype(self.representation(tensor.dtype))
+        return given.astype(self.representation(tensor.dtype), order="C")
 
     def representation(self, dtype: DType) -> np.dtype[Any]:
         return representation(dtype)

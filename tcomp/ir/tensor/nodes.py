@@ -63,7 +63,9 @@ class Expr(metaclass=Interned):
 
     def free_atoms(self) -> frozenset[Any]:
         """Iterators and sizes that the value depends on, bound ones excluded."""
-        free: frozenset[Any] = fact(self, "free", _free_atoms)
+        free: frozenset[Any] | None = self._facts.get("free")  # type: ignore[attr-defined]
+        if free is None:
+            free = fact(self, "free", _free_atoms)
         return free
 
     def sub(self, mapping: Substitution) -> Expr:
@@ -272,7 +274,9 @@ def count(expr: Expr) -> int:
 
 def tensors_read(expr: Expr) -> frozenset[Tensor]:
     """The tensors of all reads in an expression, those inside indices included."""
-    read: frozenset[Tensor] = fact(expr, "tensors", _tensors)
+    read: frozenset[Tensor] | None = expr._facts.get("tensors")  # type: ignore[attr-defined]
+    if read is None:
+        read = fact(expr, "tensors", _tensors)
     return read
 
 
@@ -343,8 +347,8 @@ def substitute(expr: Expr, mapping: Substitution, done: dict[Expr, Expr] | None 
                 result: Expr = IndexValue(_sub_index(index, mapping, done), dtype)
             case Read(tensor, index, otherwise):
                 result = Read(
-                    substitute_tensor(tensor, mapping),
-                    tuple(_sub_index(i, mapping, done) for i in index),
+                    tensor if untouched is not None else substitute_tensor(tensor, mapping),
+                    tuple([_sub_index(i, mapping, done) for i in index]),
                     None if otherwise is None else done[otherwise],
                 )
             case Reduce(op, iters, body):
@@ -368,6 +372,8 @@ def substitute_tensor(tensor: Tensor, mapping: Substitution) -> Tensor:
 
 def substitute_iter(it: Iter, mapping: Substitution) -> Iter:
     """The iterator with size symbols in its range replaced."""
+    if it.lo.is_constant and it.hi.is_constant:
+        return it
     return Iter(it.name, it.lo.sub(mapping), it.hi.sub(mapping))
 
 
@@ -377,17 +383,21 @@ def truth(value: bool) -> Const:
 
 
 def _sub_index(index: Int, mapping: Substitution, done: Mapping[Expr, Expr]) -> Int:
-    leaves = index.leaves()
-    values = {a: Int.of(Value(done[a.expr])) for a in leaves if isinstance(a, Value)}
-    return index.sub({**values, **mapping} if values else mapping) if leaves else index
+    if not _index_children((index,)):
+        return index.sub(mapping)
+    values = {a: Int.of(Value(done[a.expr])) for a in index.leaves() if isinstance(a, Value)}
+    return index.sub({**values, **mapping})
 
 
 def _index_children(indices: tuple[Int, ...]) -> tuple[Expr, ...]:
     found: dict[Expr, None] = {}
     for index in indices:
-        values = [a for a in index.leaves() if isinstance(a, Value)]
-        for atom in sorted(values, key=lambda a: a.key):
-            found[atom.expr] = None
+        values = index._facts.get("values")
+        if values is None:
+            atoms = sorted((a for a in index.leaves() if isinstance(a, Value)), key=lambda a: a.key)
+            values = index._facts["values"] = tuple([a.expr for a in atoms])
+        if values:
+            found.update(dict.fromkeys(values))
     return tuple(found)
 
 
