@@ -17,23 +17,36 @@ from tcomp.passes.semiring import ADDITIONS, REDUCTIONS, TIMES
 # small. Largest error of 64 channels of N(0, 1), as a part of the largest result: direct 1.1e-6, these
 # 1.7e-6, points 0, 1, -1, 1/2, -2 2.2e-6, points 0, 1, -1, 2, -2 4.7e-6.
 EIGHTHS = (Fraction(5, 8), Fraction(-5, 8), Fraction(5, 4), Fraction(-5, 4))
-
 _SPORES = "SPORES (Wang et al., VLDB 2020), table 1"
 
 # Bilinear algorithms: fewer products than the definition names, with constants of their own.
 LEMMAS: tuple[Rule, ...] = (
     *(
         Rule(
-            f"Winograd F({m}, 3)",
-            "sum[c, r in 0:3](f(y + r, c) * w(r, c))",
-            f"{m + 2} products for {m} outputs: transforms of f and w, sums over c, transforms back",
+            f"Winograd F({m}, {taps})",
+            f"sum[c, r in 0:{taps}](f(y + r, c) * w(r, c))",
+            f"{m + taps - 1} products for {m} outputs: transforms of f and w, sums over c, transforms back",
             "f is a factor that moves with y + r (and x + s); the others do not know y",
             "Winograd (1980); Lavin and Gray, CVPR 2016; points: toom_cook.py",
-            winograd(toom_cook(m, 3, points)),
+            winograd(toom_cook(m, taps, points), most_axes=axes),
             certain=True,
-            cancels=m > 2,
+            cancels=m + taps > 5,
         )
-        for m, points in ((2, (0, 1, -1)), (4, (0, *EIGHTHS)))
+        for m, taps, axes, points in (
+            (2, 3, 2, (0, 1, -1)),
+            (4, 3, 2, (0, *EIGHTHS)),
+            (2, 5, 2, (0, *EIGHTHS)),
+        )
+    ),
+    Rule(
+        "Winograd F(3, 4), in two pieces",
+        "sum[c, r in 0:7](f(y + r, c) * w(r, c))",
+        "sum[c, h in 0:2, q in 0:4](f(y + 4*h + q, c) * w(4*h + q, c)), then 12 products for 3 outputs",
+        "seven or eight taps along one axis; w is 0 behind the last one",
+        "F(2, 7) has 8 products for 2 outputs, and three times the error of direct evaluation",
+        winograd(toom_cook(3, 4, (0, *EIGHTHS)), pieces=2),
+        certain=True,
+        cancels=True,
     ),
     *(
         Rule(

@@ -1,4 +1,4 @@
-"""Winograd's convolution as a lemma: filters of three taps along one or two axes take fewer products.
+"""Winograd's convolution as a lemma: filters of a few taps along one or two axes take fewer products.
 
     Y[o, y, x] = g(sum[c, r, s](f(y + r, x + s, c) * w(r, s, c, o)))     with f = P, made once, and m outputs a tile:
 
@@ -16,19 +16,21 @@ Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product as pairs
 from math import lcm, prod
 from typing import TypeAlias
 
+from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
     Apply,
     Const,
     Definition,
     Expr,
+    IndexValue,
     Read,
     Reduce,
     Statement,
@@ -42,11 +44,10 @@ from tcomp.passes.derivation.algebra import multiply
 from tcomp.passes.derivation.estimate import extent
 from tcomp.passes.derivation.rule import Application, at_definitions, replaced
 from tcomp.passes.derivation.toom_cook import Bilinear, Matrix
-from tcomp.passes.inline import guarded
+from tcomp.passes.inline import guarded, zero
 from tcomp.passes.lift import is_product_sum
 from tcomp.passes.scoping import free_iters, fresh_name
 
-TAPS = 3
 MOST_AXES = 2
 # Transformed filters are larger, and with few uses reading them takes as long as direct products (Zen 5, two
 # threads, ms, direct and F(2, 3) with 16 tiles: 512 x 7 x 7 0.64 and 0.45, 256 x 7 x 7 0.120 and 0.082).
@@ -73,11 +74,20 @@ class Convolution:
     taps: Expr
 
 
-def winograd(algorithm: Bilinear, least_tiles: int = LEAST_TILES) -> Application:
-    """The lemma with one algorithm along every axis, at each convolution of at least so many tiles."""
+def winograd(
+    algorithm: Bilinear, least_tiles: int = LEAST_TILES, most_axes: int = MOST_AXES, pieces: int = 1
+) -> Application:
+    """The lemma with one algorithm along every axis, at each convolution of at least so many tiles. With several
+    `pieces` filters along one axis are cut into so many, which are summed like channels."""
 
     def lemma(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
-        found = convolution(definition)
+        taps = len(algorithm.taps[0])
+        whole = pieces == 1
+        found = (
+            convolution(definition, taps, most_axes)
+            if whole
+            else _in_pieces(definition, pieces, taps, taken)
+        )
         if found is None or any(_short(w, algorithm) for w in found.windows):
             return
         if min(map(extent, (_summed(found), _filters(found)))) < LEAST_CHANNELS:
@@ -88,9 +98,42 @@ def winograd(algorithm: Bilinear, least_tiles: int = LEAST_TILES) -> Application
     return at_definitions(lemma)
 
 
+def _in_pieces(
+    definition: Definition, pieces: int, taps: int, taken: set[str]
+) -> Convolution | None:
+    """A convolution along one axis with tap = taps * piece + part, and zeros behind the last tap."""
+    for count in range(pieces * (taps - 1) + 1, pieces * taps + 1):
+        found = convolution(definition, count, 1)
+        if found is None:
+            continue
+        (window,) = found.windows
+        piece = Iter(fresh_name("piece", taken), Int.of(0), Int.of(pieces))
+        part = Iter(fresh_name(window.tap.name, taken), Int.of(0), Int.of(taps))
+        at = Int.of(piece) * taps + part
+        image, weights = (
+            guarded(substitute(f, {window.tap: at + window.tap.lo}))
+            for f in (found.image, found.taps)
+        )
+        if count < pieces * taps:
+            inside = Apply("lt", (IndexValue(at, i64), Const(count, i64)), boolean)
+            weights = Apply("where", (inside, weights, zero(weights)), weights.dtype)
+        iters = (*(it for it in found.total.iters if it is not window.tap), piece, part)
+        total = Reduce(found.total.op, iters, multiply([image, weights]))
+        body = replaced(definition.body, found.total, total)
+        return replace(
+            found,
+            definition=Definition(definition.tensor, definition.iters, body),
+            total=total,
+            windows=(Window(window.at, part),),
+            image=image,
+            taps=weights,
+        )
+    return None
+
+
 @lru_cache(1 << 10)
-def convolution(definition: Definition) -> Convolution | None:
-    """The definition as a convolution with three taps along one or two axes, or None."""
+def convolution(definition: Definition, count: int, most_axes: int) -> Convolution | None:
+    """The definition as a convolution with so many taps along a few axes, or None."""
     sums = [n for n in postorder(definition.body) if isinstance(n, Reduce)]
     if len(sums) != 1 or not is_product_sum(sums[0]) or not sums[0].dtype.is_float:
         return None
@@ -101,9 +144,9 @@ def convolution(definition: Definition) -> Convolution | None:
     windows: list[Window] = []
     for at, tap in pairs(definition.iters, total.iters):
         fresh = not any(at is w.at or tap is w.tap for w in windows)
-        if fresh and tap.extent.constant == TAPS and _moves_together(factors, at, tap):
+        if fresh and tap.extent.constant == count and _moves_together(factors, at, tap):
             windows.append(Window(at, tap))
-    chosen = tuple(windows[-MOST_AXES:])
+    chosen = tuple(windows[-most_axes:])
     if not chosen:
         return None
     moved = frozenset(w.at for w in chosen)

@@ -19,6 +19,7 @@ from tcomp.schedule.contraction.blocking import DIRECT, OUTER, PRIVATE, SHARED, 
 from tcomp.schedule.contraction.cost import register_tile
 from tcomp.schedule.contraction.group import survey_dense, to_trace
 from tcomp.schedule.contraction.space import is_legal
+from tcomp.schedule.contraction.spread import legal_sizes
 from tcomp.schedule.trace import Trace, trace
 from tcomp.target import Target
 from tests.numerics.contractions import (
@@ -85,7 +86,7 @@ def blocking(source: Program, **changes: int) -> Trace:
     values = {
         "form": OUTER, "lanes": 4, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
         "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1, "prefetch": 0, "staged": 0,
-        "words": 0, "by_rows": 0,
+        "words": 0, "by_rows": 0, "task_spread": 1,
     } | changes  # fmt: skip
     values["depth"] = min(values["depth"], inner)
     return trace(KIND, ((f.name, values[f.name]) for f in fields(Blocking)))
@@ -262,6 +263,29 @@ def test_lines_are_packed_along_the_run_in_which_they_lie(d: int, e: int) -> Non
         start = replace(choose(geometry, 1), right=PRIVATE, tile_vectors=1, depth=geometry.inner)
         for columns in (e, d * e):
             decided = replace(start, task_columns=columns)
+            assert is_legal(geometry, decided)
+            check(source, expected, inputs, target=target, decided=to_trace(decided))
+
+
+@pytest.mark.parametrize("left", ["dbea", "efbad"])
+@pytest.mark.parametrize("a, d", [(7, 9), (16, 11), (21, 19)])
+def test_right_is_packed_for_blocks_of_spread(left: str, a: int, d: int) -> None:
+    """Contiguous along a, or in runs of d that follow each other along a, which is outside the tiles."""
+    extents = {"a": a, "b": 3, "c": 5, "d": d, "e": 6, "f": 7}
+    out, right = ("abcd", "ec") if left == "dbea" else ("abcde", "cf")
+    source = contraction(out, left, right, extents)
+    inputs = random_inputs(source)
+    expected = contraction_reference(inputs, out, left, right)
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    for target in (NEON, WIDE):
+        geometry = survey_dense(found, target)
+        start = replace(choose(geometry, 1), right=PRIVATE, depth=geometry.inner)
+        start = replace(start, tile_vectors=1, task_columns=geometry.columns.extent)
+        sizes = legal_sizes(geometry)
+        assert sizes[0] == a and sizes[-1] == 1
+        for size, by_rows in product({*sizes[:2], sizes[-2]}, (0, 1)):
+            decided = replace(start, task_spread=size, by_rows=by_rows)
             assert is_legal(geometry, decided)
             check(source, expected, inputs, target=target, decided=to_trace(decided))
 

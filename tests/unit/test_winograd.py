@@ -12,10 +12,12 @@ from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Program
 from tcomp.passes import split_constants
 from tcomp.passes.derivation.normal import normal_form
+from tcomp.passes.derivation.rule import Application
 from tcomp.passes.derivation.rules import EIGHTHS
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
 from tcomp.passes.verification import verify_equal
+from tcomp.target import Target
 from tests.unit.programs import random_inputs
 from tests.unit.schedule_harness import NARROW, WIDE, agree
 
@@ -44,17 +46,46 @@ CASES = [
 ]
 
 
+LONG_LEMMAS = {
+    "F(2, 5)": winograd(toom_cook(2, 5, (0, *EIGHTHS)), least_tiles=1),
+    "F(3, 4) twice": winograd(toom_cook(3, 4, (0, *EIGHTHS)), least_tiles=1, pieces=2),
+}
+FIVE = "Y[o, y, x] = sum[c, r, s]((X[c, y + r - 2, x + s - 2] else 0) * K[o, c, r, s])"
+LINE = "Y[o, y, x] = sum[c, s](relu(X[c, y, x + s - 3] else 0) * K[o, c, s])"
+INSIDE = "Y[y in 0:A - 6, o] = relu(sum[r, c](X[y + r, c] * K[r, c, o]))"
+LONG_CASES = [
+    ("F(2, 5)", FIVE, (4, 5, 7), (5, 4, 5, 5), (5, 5, 7)),
+    ("F(2, 5)", LINE.replace("3", "2"), (4, 2, 9), (4, 4, 5), (4, 2, 9)),
+    ("F(3, 4) twice", LINE, (4, 2, 11), (5, 4, 7), (5, 2, 11)),
+    ("F(3, 4) twice", LINE, (4, 1, 12), (4, 4, 8), (4, 1, 12)),
+    ("F(3, 4) twice", INSIDE, (13, 5), (7, 5, 4), (7, 4)),
+]
+
+
+@pytest.mark.parametrize("name, text, image, filters, result", LONG_CASES)
+def test_longer_filters_are_equal_and_run(
+    name: str, text: str, image: tuple[int, ...], filters: tuple[int, ...], result: tuple[int, ...]
+) -> None:
+    _is_equal_and_runs(LONG_LEMMAS[name], (text, image, filters, result))
+
+
 @pytest.mark.parametrize("name", sorted(LEMMAS))
 @pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
 def test_the_lemma_is_equal_and_runs(name: str, case: tuple[str, tuple[int, ...]]) -> None:
+    _is_equal_and_runs(LEMMAS[name], case, NARROW if name == "F(2, 3)" else WIDE)
+
+
+def _is_equal_and_runs(
+    lemma: Application, case: tuple[str, tuple[int, ...]], target: Target = WIDE
+) -> None:
     source = normal_form(conv(*case))
-    ((_, derived),) = LEMMAS[name](source)
+    ((_, derived),) = lemma(source)
     derived = normal_form(derived)
     assert verify_equal(source, derived).equal
     inputs = random_inputs(source)
     for a, b in zip(interpret(source, inputs), interpret(derived, inputs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
-    agree(derived, inputs, NARROW if name == "F(2, 3)" else WIDE, tolerance=1e-4)
+    agree(derived, inputs, target, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("outputs", [2, 3, 4])

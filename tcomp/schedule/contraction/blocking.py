@@ -15,6 +15,7 @@ from tcomp.ir.loop.nodes import Op, postorder
 from tcomp.ops import OPS
 from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.geometry import Geometry
+from tcomp.schedule.contraction.spread import preferred_size
 from tcomp.schedule.contraction.tasks import RowPanels
 
 OUTER, DOT = 0, 1  # vectors run along columns, or along inner
@@ -55,7 +56,8 @@ class Blocking:
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
     counts words. Of products with codes it is 1 where sums of blocks are scaled.
-    With `by_rows` a task goes along one panel of rows after the other, else down one panel of columns after the other.
+    A task makes `task_spread` places of spread, along its last iterator.
+    With `by_rows` it goes along one panel of rows after the other, else down one panel of columns after the other.
     """
 
     form: int
@@ -73,6 +75,7 @@ class Blocking:
     staged: int
     words: int = 0
     by_rows: int = 0
+    task_spread: int = 1
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
@@ -128,7 +131,20 @@ def _with_tile(
         _prefetch(g, rows, vectors, right, panels.count),
         int(_epilogue_cost(g) > _LONG_EPILOGUE),
         by_rows=int(_goes_by_rows(g, right, depth * task_columns)),
+        task_spread=_spread(g, panels.count, right, depth, task_panels, task_columns, threads),
     )
+
+
+def _spread(
+    g: Geometry, panels: int, right: int, depth: int, task_panels: int, task_columns: int, threads: int
+) -> int:  # fmt: skip
+    """Places of spread that a task makes."""
+    whole = task_columns == g.columns.extent
+    if right != PRIVATE or depth < g.inner or (g.right.by_lines and not whole):
+        return 1
+    tasks = g.batch.extent * g.spread.extent * ceil(panels / task_panels)
+    tasks *= ceil(g.columns.extent / task_columns)
+    return preferred_size(g, depth * task_columns, tasks, threads)
 
 
 def _goes_by_rows(g: Geometry, right: int, block: int) -> bool:

@@ -4,7 +4,7 @@ for batch:                                              (a loop of its own only 
   parallel: pack right, panel by panel                  (right SHARED)
   parallel task = (batch, spread, block of rows, block of columns):
     for block of inner:
-      pack left's rows and right's columns              (PRIVATE)
+      pack left's rows and right's columns              (PRIVATE; for a block of places of spread at once)
       for column panel: for row panel: tile             (sliver of right in L1, block of left in L2;
                                                          by_rows: panel of left in L1, block of right in L2)
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil, prod
 
 from tcomp.ir.integer import Int
@@ -20,6 +21,7 @@ from tcomp.ir.loop.nodes import For, Stmt
 from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.operands import Prepared, left_operand, right_operand
+from tcomp.schedule.contraction.spread import SpreadBlocks
 from tcomp.schedule.contraction.tasks import Panels, Place, Task, Tile, column_panels
 
 
@@ -31,6 +33,7 @@ class TaskNest(ABC):
         self.names = geometry.scope.names
         self.panels = geometry.row_panels(blocking.tile_rows)
         self.blocks = ceil(geometry.inner / blocking.depth)
+        self.spread = SpreadBlocks.of(geometry, blocking.task_spread)
         c, direct = geometry.contraction, []
         if blocking.left == DIRECT:
             direct.append((c.left, geometry.rows))
@@ -55,7 +58,7 @@ class TaskNest(ABC):
         g, b = self.g, self.b
         row_blocks = ceil(self.panels.count / b.task_panels)
         column_blocks = ceil(g.columns.extent / b.task_columns)
-        around = [g.spread.extent, row_blocks, column_blocks]
+        around = [self.spread.count, row_blocks, column_blocks]
         if b.right == SHARED:
             return tuple(self._batches(around))
         around = [g.batch.extent, *around]
@@ -102,12 +105,14 @@ class TaskNest(ABC):
     def _locate(self, place: Place, at: list[Int]) -> Task:
         spread, row_block, column_block = at
         panel, column = row_block * self.b.task_panels, column_block * self.b.task_columns
+        first, spreads = self.spread.bounds(spread)
         return Task(
-            place | {self.g.spread.at: spread},
+            place | {self.g.spread.at: first},
             panel,
             (panel + self.b.task_panels).min(self.panels.count),
             column,
             (column + self.b.task_columns).min(self.g.columns.extent),
+            spreads,
         )
 
     def _task(self, task: Task) -> list[Stmt]:
@@ -121,22 +126,33 @@ class TaskNest(ABC):
         start = Int.of(0) if block is None else block * self.b.depth
         stop = (start + self.b.depth).min(self.g.inner)
         packed = [*self.left.pack(task, start, stop), *self.right.pack(task, start, stop)]
-        first = task.first_column
+        if self.b.task_spread == 1:
+            return [*packed, *self._tiles(task, Tile(task, block, start, stop))]
+        at, var = self.g.spread.at, self.names.loop("s", 0, self.b.task_spread - 1)
+        here = replace(task, place=task.place | {at: task.place[at] + Int.of(var)})
+        tiles = self._tiles(task, Tile(here, block, start, stop, spread=Int.of(var)))
+        return [*packed, For(var, Int.of(0), task.spreads, tuple(tiles))]
+
+    def _tiles(self, task: Task, first: Tile) -> list[Stmt]:
+        """The tiles of a task's rows and columns at one place of spread and block of inner."""
+        column = task.first_column
         across = column_panels(
-            first, task.stop_column, self.b.task_columns, self.g.columns.extent,
+            column, task.stop_column, self.b.task_columns, self.g.columns.extent,
             self.width, self.names,
         )  # fmt: skip
         down = self.panels.within(task.first_panel, task.stop_panel, self.names)
 
         def tile(rows: Panels, columns: Panels) -> list[Stmt]:
             panel = Int.of(rows.counter) - task.first_panel
-            local = (columns.first - first) // self.width
-            place = Tile(task, block, start, stop, panel, local, rows.first, columns.first)
+            local = (columns.first - column) // self.width
+            place = replace(
+                first, row_panel=panel, column_panel=local, row=rows.first, column=columns.first
+            )
             return self.tile(rows.width, columns.width, place)
 
         if self.b.by_rows:
-            return packed + [_over(r, [_over(c, tile(r, c)) for c in across]) for r in down]
-        return packed + [_over(c, [_over(r, tile(r, c)) for r in down]) for c in across]
+            return [_over(r, [_over(c, tile(r, c)) for c in across]) for r in down]
+        return [_over(c, [_over(r, tile(r, c)) for r in down]) for c in across]
 
 
 def _over(panels: Panels, body: Sequence[Stmt]) -> For:

@@ -12,6 +12,7 @@ from tcomp.schedule.contraction.blocking import DIRECT, SHARED, Blocking
 from tcomp.schedule.contraction.dimensions import Dimension, flat
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.pack import Block, Packer, Panel
+from tcomp.schedule.contraction.spread import SpreadBlocks
 from tcomp.schedule.contraction.tasks import Place, RowPanels, Task, Tile, column_panels
 from tcomp.schedule.contraction.tile import Position, TileShape
 from tcomp.schedule.storage import line_pitch
@@ -83,9 +84,9 @@ def right_operand(g: Geometry, b: Blocking, inner: list[Dimension]) -> Right:
         buffer = Buffer(name, value.dtype, extent, Space.WORKSPACE)
         return SharedRight(g, b, inner, value, buffer, width)
     if not g.right.by_lines:
-        extent = ceil(b.task_columns / width) * width * b.depth
+        extent = ceil(b.task_columns / width) * width * b.depth * b.task_spread
         return PanelRight(g, b, inner, _private(g, "right", extent), width)
-    pitch = line_pitch(b.task_columns + b.lanes, g.right.value.dtype.bytes)
+    pitch = line_pitch(b.task_columns * b.task_spread + b.lanes, g.right.value.dtype.bytes)
     return LineRight(g, b, inner, _private(g, "right", b.depth * pitch), pitch, width)
 
 
@@ -229,24 +230,31 @@ class PanelRight:
         return []
 
     def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
-        first = task.first_column
-        block = Block.of(self.g.right.inner, start, stop)
-        size = self.width * self.b.depth
+        g, b, first = self.g, self.b, task.first_column
+        size, value = self.width * b.depth * b.task_spread, g.right.value
+        block = Block.of(g.right.inner, start, stop)
+        if b.task_spread > 1:
+            blocks = SpreadBlocks.of(g, b.task_spread)
+            value, at = blocks.along_last(value, task)
+            dimensions = (blocks.last, *g.right.inner)
+            block = Block.of(dimensions, at * g.inner, (at + task.spreads) * g.inner)
+        packer = Packer(value.sub(task.place), self.buffer, block, b.lanes, g.scope.names)
         statements: list[Stmt] = []
         for p in column_panels(
-            first, task.stop_column, self.b.task_columns, self.g.columns.extent,
-            self.width, self.g.scope.names,
-        ):  # fmt: skip
+            first, task.stop_column, b.task_columns, g.columns.extent, self.width, g.scope.names
+        ):
             base = (p.first - first) // self.width * size
             panel = Panel(p.counter, p.start, p.stop, p.first, p.width, self.width, base)
-            value = self.g.right.value
-            statements += pack_panels(self.g, self.b, value, self.buffer, block, task.place, panel)
+            if b.task_spread > 1:
+                statements += packer.transposed_panels(g.columns, panel, 0)
+            else:
+                statements += packer.panels_of(g.right, g.columns, panel)
         return statements
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         depth = flat(self.inner).sub(inner) - tile.start
-        panel = tile.column_panel * (self.width * self.b.depth)
-        address = panel + depth * self.width + vector * self.b.lanes
+        panel = tile.column_panel * self.b.task_spread + tile.spread
+        address = panel * (self.width * self.b.depth) + depth * self.width + vector * self.b.lanes
         return Load(self.buffer, address, self.b.lanes)
 
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
@@ -334,18 +342,24 @@ class LineRight:
         return []
 
     def pack(self, task: Task, start: Int, stop: Int) -> list[Stmt]:
-        right = self.g.right
+        right, b = self.g.right, self.b
+        columns, value, across = self.g.columns.extent, right.by_run, right.across
         own = Block.of(right.runs, task.first_column, task.stop_column)
+        if b.task_spread > 1:
+            blocks = SpreadBlocks.of(self.g, b.task_spread)
+            value, at = blocks.along_last(value, task)
+            own = Block.of((blocks.last, *right.runs), at * columns, (at + task.spreads) * columns)
+        if across is not None:
+            whole = across != 0 or b.task_columns == columns
+            across = across + (b.task_spread > 1) if whole else None
         block = Block.of(right.inner, start, stop)
-        value = right.by_run.sub(task.place)
-        packer = Packer(value, self.buffer, block, self.b.lanes, self.g.scope.names)
-        whole = right.across != 0 or self.b.task_columns == self.g.columns.extent
-        return packer.lines(own, self.pitch, right.across if whole else None)
+        packer = Packer(value.sub(task.place), self.buffer, block, b.lanes, self.g.scope.names)
+        return packer.lines(own, self.pitch, across)
 
     def vector(self, tile: Tile, vector: int, shape: TileShape, inner: Position) -> Expr:
         line = flat(self.inner).sub(inner) - tile.start
-        column = tile.column_panel * self.width + vector * self.b.lanes
-        return Load(self.buffer, line * self.pitch + column, self.b.lanes)
+        column = tile.column_panel * self.width + tile.spread * self.b.task_columns
+        return Load(self.buffer, line * self.pitch + column + vector * self.b.lanes, self.b.lanes)
 
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
         return []

@@ -34,6 +34,7 @@ from tcomp.schedule.contraction.group import (
     to_trace,
 )
 from tcomp.schedule.contraction.match import Contraction
+from tcomp.schedule.contraction.spread import legal_sizes
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.contraction.window import decisions
 from tcomp.schedule.contraction.window.decisions import WindowBlocking
@@ -44,6 +45,7 @@ from tcomp.target import Target
 _UNROLLS = (1, 2, 4, 8)
 _WALK = 8  # steps from the analytical schedule to a drawn one, at most
 _FARTHEST = 512  # inner positions ahead that may be asked for
+_SPREADS = 6  # sizes of blocks of spread
 _CODE = 512  # multiplications in the text of a tile's loop, at most: compile time
 
 
@@ -183,6 +185,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         and _fits_registers(g, b, panels)
         and _divides_columns(g, b)
         and _divides_inner(g, b)
+        and _divides_spread(g, b)
         and _fits_l2(g, b, panels)
     )
 
@@ -192,6 +195,7 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
         can_dot(g)
         and (b.left, b.right, b.depth) == (DIRECT, DIRECT, g.inner)
         and not b.staged
+        and b.task_spread == 1
         and b.tile_rows * (b.tile_vectors + 1) + 1
         <= g.scope.target.vector_registers - g.spare_registers(DIRECT)
         and _is_whole(b.task_columns, b.tile_vectors, g.columns.extent)
@@ -224,13 +228,20 @@ def _divides_inner(g: Geometry, b: Blocking) -> bool:
     return b.depth == g.inner or (g.holds_sums() and b.depth % _unit(g, b) == 0)
 
 
+def _divides_spread(g: Geometry, b: Blocking) -> bool:
+    if b.task_spread == 1:
+        return True
+    whole = b.task_columns == g.columns.extent or not g.right.by_lines
+    return b.right == PRIVATE and b.depth == g.inner and whole and b.task_spread in legal_sizes(g)
+
+
 def _unit(g: Geometry, b: Blocking) -> int:
     return inner_unit(g, b.left, b.right, b.unroll)
 
 
 def _fits_l2(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
     left = b.task_panels * panels.tallest * b.depth if b.left == PRIVATE else 0
-    right = b.task_columns * b.depth if b.right == PRIVATE else 0
+    right = b.task_columns * b.depth * b.task_spread if b.right == PRIVATE else 0
     return (left + right) * g.dtype.bytes <= 4 * g.scope.target.l2
 
 
@@ -262,6 +273,8 @@ def _moves(g: Geometry, here: Blocking, threads: int) -> Iterator[Blocking]:
         yield replace(here, prefetch=prefetch)
     yield replace(here, staged=1 - here.staged)
     yield replace(here, by_rows=1 - here.by_rows)
+    for task_spread in legal_sizes(g)[:_SPREADS]:
+        yield replace(here, task_spread=task_spread)
     for left in (DIRECT, PRIVATE):
         yield replace(here, left=left)
     for right in (DIRECT, PRIVATE, SHARED):

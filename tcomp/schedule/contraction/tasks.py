@@ -71,30 +71,33 @@ class RowPanels:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Where a task works. `place` positions batch and spread; the rest bounds its output."""
+    """Where a task works. `place` positions batch and the first of its `spreads` places of spread; the rest bounds
+    its output."""
 
     place: Place
     first_panel: Int
     stop_panel: Int
     first_column: Int
     stop_column: Int
+    spreads: Int = Int.of(1)  # noqa: RUF009
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
     """Where a tile is: its task, its range of inner, its panels (counted in the task) and first element.
 
-    `block` counts blocks of inner; None where there is but one.
+    `block` counts blocks of inner; None where there is but one. `spread` counts the task's places of spread.
     """
 
     task: Task
     block: Int | None
     start: Int
     stop: Int
-    row_panel: Int
-    column_panel: Int
-    row: Int
-    column: Int
+    row_panel: Int = Int.of(0)  # noqa: RUF009
+    column_panel: Int = Int.of(0)  # noqa: RUF009
+    row: Int = Int.of(0)  # noqa: RUF009
+    column: Int = Int.of(0)  # noqa: RUF009
+    spread: Int = Int.of(0)  # noqa: RUF009
 
 
 def column_panels(

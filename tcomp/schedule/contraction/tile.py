@@ -162,14 +162,17 @@ class Accumulators:
         right: Callable[[int, Position], Expr],
         at: Position,
         fused: bool,
+        known: Callable[[int], bool] = lambda row: False,
     ) -> list[Stmt]:
-        """Adds the product at one position of inner."""
+        """Adds the product at one position of inner, without rows whose factor is known to be 0."""
         shape, statements = self.shape, list[Stmt]()
         columns: list[Local] = []
         for v in range(shape.vectors):
             columns.append(self._names.local("b", self.dtype, shape.lanes))
             statements.append(Declare(columns[v], right(v, at)))
         for i, row in enumerate(self.locals):
+            if known(i):
+                continue
             factor = self._names.local("a", self.dtype, shape.lanes)
             statements.append(Declare(factor, Broadcast(left(i, at), shape.lanes)))
             for v, local in enumerate(row):

@@ -88,28 +88,34 @@ class Frame:
         """Whether results and what the epilogue reads step evenly along a dimension."""
         return self.step(dimension) > 0 and is_affine(self.epilogue(dimension)[0], dimension.at)
 
-    def inside(self, dimension: Dimension) -> tuple[Int, Int] | None:
-        """From where to where an inner counter stays inside the image, over the counters of loops around; None
-        where that is not known, or where a guard's value is not 0 or depends on the run."""
+    def guarded_axes(self) -> list[tuple[Int, t.Axis]]:
+        """The image's indices over the counters of loops, with their axes, where outside is 0; else none."""
         if self.window is None or not isinstance(self.window.value, t.Read):
-            return None
-        read, counter = self.window.value, dimension.at
+            return []
+        read = self.window.value
         if not isinstance(read.otherwise, t.Const) or read.otherwise.value != 0:
-            return None
-        around = {d.at for d in (*self.around, dimension)}
+            return []
         points = dict[Iter, Int]()
         for each in (*self.around, self.run, *self.inner):
             points |= each.point()
+        return [
+            (coordinate.index.sub(points), axis)
+            for coordinate in self.window.coordinates
+            for axis, place in zip(read.tensor.axes, read.index, strict=True)
+            if place is Int.of(coordinate.at)
+        ]
+
+    def inside(self, dimension: Dimension) -> tuple[Int, Int] | None:
+        """From where to where an inner counter stays inside the image, over the counters of loops around; None
+        where that is not known, or where a guard's value is not 0 or depends on the run."""
+        counter, around = dimension.at, {d.at for d in (*self.around, dimension)}
         low, high = Int.of(0), Int.of(dimension.extent)
-        for coordinate in self.window.coordinates:
-            index = coordinate.index.sub(points)
+        for index, axis in self.guarded_axes():
             step = index.coefficient(counter)
             if not step or not index.leaves() <= around:
                 continue
-            for axis, place in zip(read.tensor.axes, read.index, strict=True):
-                if place is Int.of(coordinate.at):
-                    first, stop = _between(axis, index - Int.of(counter) * step, step)
-                    low, high = low.max(first), high.min(stop)
+            first, stop = _between(axis, index - Int.of(counter) * step, step)
+            low, high = low.max(first), high.min(stop)
         if (low, high) == (Int.of(0), Int.of(dimension.extent)):
             return None
         return low, high.max(low)

@@ -25,6 +25,7 @@ from tcomp.ir.loop.nodes import (
     Store,
     rewrite,
 )
+from tcomp.ir.tensor.nodes import Axis
 from tcomp.schedule.contraction.dimensions import Dimension, flat
 from tcomp.schedule.contraction.pack import Block, Packer, Panel, exchange
 from tcomp.schedule.contraction.tasks import Panels, Place, RowPanels, column_panels
@@ -35,6 +36,12 @@ from tcomp.schedule.contraction.window.frame import Frame
 from tcomp.schedule.vectorize import vectorize
 
 Pixel: TypeAlias = Callable[[Place, int, Expr | None], Expr]  # where, lanes, which of them matter
+
+
+def _is_outside(index: Int, axis: Axis) -> bool:
+    """Whether an index is certainly not on its axis."""
+    (low, high), (first, stop) = index.bounds(), (end.constant for end in axis)
+    return (high is not None and high < first) or (low is not None and low >= stop)
 
 
 class WindowNest:
@@ -194,8 +201,14 @@ class WindowNest:
             base = self._panel(place[self.f.batch.at], columns.first // self.width)
             return Load(self.packed, base + depth * self.width + v * self.b.lanes, self.b.lanes)
 
+        guarded = self.f.guarded_axes() if self.by_channels else []
+
         def body(at: Place) -> list[Stmt]:
-            return sums.add_product(row, vector, at, self.f.scope.target.has_fma)
+            def outside(i: int) -> bool:
+                here = at | {self.rows.at: rows.first + i}
+                return any(_is_outside(index.sub(here), axis) for index, axis in guarded)
+
+            return sums.add_product(row, vector, at, self.f.scope.target.has_fma, outside)
 
         statements = sums.zero() + self._terms(list(self.f.inner), place, {}, body)
         if self.stored is self.columns:
