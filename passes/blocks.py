@@ -23,7 +23,7 @@ from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.group import has_reuse
 from tcomp.passes.steps import in_steps
 
-LONGEST = 6  # groups
+LONGEST = 8  # groups
 LEAST_BYTES = 1 << 20  # handed on: less stays in a common cache anyway
 BLOCK_BYTES = 1 << 19  # of what is handed on, in one block
 MOST_PRODUCTS = 512  # for each element handed on: with more, packing again for each block takes longer than moving

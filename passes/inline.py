@@ -76,12 +76,12 @@ def evaluation_cost(expr: Expr) -> float:
 def _candidate(program: Program) -> Definition | None:
     """The first producer that may be inlined into all of its readers."""
     free = free_views(program)
-    readers: dict[Tensor, list[tuple[Definition, bool]]] = {}
+    readers: dict[Tensor, list[tuple[Definition, Iter | None]]] = {}
     for statement in program.body:
-        in_scan = isinstance(statement, Scan)
+        step = statement.iter if isinstance(statement, Scan) else None
         for definition in statement.definitions if isinstance(statement, Scan) else (statement,):
             for tensor in tensors_read(definition.body):
-                readers.setdefault(tensor, []).append((definition, in_scan))
+                readers.setdefault(tensor, []).append((definition, step))
     for statement in program.body:
         if isinstance(statement, Scan) or statement.tensor in program.results or statement in free:
             continue
@@ -92,7 +92,7 @@ def _candidate(program: Program) -> Definition | None:
 
 
 @lru_cache(1 << 14)
-def _qualifies(producer: Definition, uses: tuple[tuple[Definition, bool], ...]) -> bool:
+def _qualifies(producer: Definition, uses: tuple[tuple[Definition, Iter | None], ...]) -> bool:
     if any(count(reader.body) > MAX_NODES for reader, _ in uses):
         return False
     if table_iters(producer) or any(table_iters(reader) for reader, _ in uses):
@@ -102,7 +102,9 @@ def _qualifies(producer: Definition, uses: tuple[tuple[Definition, bool], ...]) 
     if guarded and any(_is_data_dependent(n.index) for n in _reads(producer)):
         return False  # the producer's own index would be checked where the reader must not read
     if any(isinstance(n, Reduce) for n in postorder(producer.body)):
-        return len(uses) == 1 and not uses[0][1] and _is_epilogue(producer, uses[0][0], reads)
+        return len(uses) == 1 and uses[0][1] is None and _is_epilogue(producer, uses[0][0], reads)
+    if _reads(producer) and any(_repeats(producer, *use) for use in uses):
+        return False
     if any(_is_data_dependent(n.index) for n in reads) and evaluation_cost(producer.body) > CHEAP:
         return False
     if evaluation_cost(producer.body) <= CHEAP and not _calls(producer.body):
@@ -110,6 +112,12 @@ def _qualifies(producer: Definition, uses: tuple[tuple[Definition, bool], ...]) 
     points = _size(producer)
     evaluations = sum(_evaluations(reader, producer.tensor) for reader, _ in uses)
     return evaluations <= points
+
+
+def _repeats(producer: Definition, reader: Definition, step: Iter | None) -> bool:
+    """Whether every step of a scan reads the same of a producer, which is better made once."""
+    reads = (n for n in _reads(reader) if n.tensor is producer.tensor)
+    return step is not None and any(step not in index_iters(n.index) for n in reads)
 
 
 def _is_epilogue(producer: Definition, reader: Definition, reads: list[Read]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcomp.passes.derivation import linear, prefix, softmax, windows
+from tcomp.passes.derivation import linear, online, prefix, windows
 from tcomp.passes.derivation.index.reindex import on_definitions
 from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 from tcomp.passes.semiring import REDUCTIONS
@@ -108,6 +108,6 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "sum[i](exp(L[x, B*b + i] - n[b, x]) * g(B*b + i)); S[x] = a[last, x]",
         "E is read by sums over t alone, whose other factors do not depend on E",
         "M. Milakov, N. Gimelshein, arXiv 1805.02867",
-        softmax.one_pass,
+        online.one_pass,
     ),
 )

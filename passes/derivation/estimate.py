@@ -16,7 +16,17 @@ from math import ceil
 from typing import TypeGuard
 
 from tcomp.ir.integer import FloorDiv, Int, Iter, Mod
-from tcomp.ir.tensor.nodes import Apply, Const, Definition, Expr, Read, Reduce, Tensor, postorder
+from tcomp.ir.tensor.nodes import (
+    Apply,
+    Const,
+    Definition,
+    Expr,
+    IndexValue,
+    Read,
+    Reduce,
+    Tensor,
+    postorder,
+)
 from tcomp.ir.tensor.orientation import vector_iter
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.ops import OPS
@@ -452,7 +462,7 @@ def _periods(body: Expr) -> float:
     total = 1.0
     for node in postorder(body):
         if isinstance(node, Apply) and node.op == "eq":
-            for index in (a.index for a in node.args if hasattr(a, "index")):
+            for index in (a.index for a in node.args if isinstance(a, IndexValue)):
                 for atom in index.atoms():
                     if isinstance(atom, Mod) and atom.right.is_constant:
                         total *= max(1, atom.right.constant)

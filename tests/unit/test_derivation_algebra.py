@@ -11,6 +11,7 @@ from tcomp.passes.accuracy import measure
 from tcomp.passes.derivation import RULES, Derivation
 from tcomp.passes.derivation.cost import operations
 from tcomp.passes.derivation.normal import normal_form
+from tcomp.passes.derivation.online import BLOCK
 from tcomp.passes.verification import verify_equal
 from tcomp.pipeline import derived
 from tests.derivation.orders import fewest_products
@@ -178,13 +179,13 @@ def test_nothing_moves_through_a_function() -> None:
 
 def test_attention_in_one_pass() -> None:
     """By two rules; whether it is chosen, the cost decides."""
-    source = program = normal_form(written(ATTENTION, S=200, T=256, D=32))
+    source = program = normal_form(written(ATTENTION, S=200, T=600, D=32))
     for name in ("division pull-out", "online softmax"):
         (rule,) = (r for r in RULES if r.name == name)
         program = normal_form(next(p for _, p in rule.apply(program)))
     largest = max(math.prod(int(n) for n in d.tensor.shape[1:]) for d in program.definitions())
     assert any(isinstance(s, Scan) for s in program.body)
-    assert largest <= 200 * 64  # what a step keeps: no 200 x 256 tensor
+    assert largest <= 200 * BLOCK  # what a step keeps: no 200 x 600 tensor
     assert verify_equal(source, program).equal
     measured = measure(source, program)
     assert measured is not None and measured.bound == "standard"

@@ -62,7 +62,7 @@ def _start(
         return None
     places: dict[Iter, Int] = {}
     for it, index in zip(owner.iters, read.index, strict=True):
-        if it is step:
+        if it is step or index == it.lo == it.hi - 1:
             continue
         here = _plain(index)
         if here is None or (here.lo, here.hi) != (it.lo, it.hi):

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group
+from tcomp.ir.tensor.idle import active
 from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
 from tcomp.ir.tensor.regions import Range, Ranges, part_of, reads_of
 from tcomp.ir.tensor.tables import table_iters
@@ -107,7 +109,11 @@ class _Model:
         """The time of all blocks."""
         count = count_of(self.group, sizes)
         ranges = ranges_at(self.group, sizes, somewhere(self.group, sizes))
-        work = sum(map(self._work, self.group.members, ranges))
+        share = self._share_of_steps(ranges)
+        work = self._streams(ranges) + sum(
+            self._work(d, own) * share.get(d, 1.0)
+            for d, own in zip(self.group.members, ranges, strict=True)
+        )
         between = self._between(ranges)
         moving = 2 * between / 64
         if count == 1:
@@ -133,6 +139,31 @@ class _Model:
             _bytes(self.group.members[n], {**ranges[n], **steps})
             for n in numbers.union(handed_on(self.group))
         )
+
+    def _share_of_steps(self, ranges: Sequence[Ranges]) -> dict[Definition, float]:
+        """For the members of scans the share of steps that a block in the middle has to make."""
+        known = dict(zip(self.group.members, ranges, strict=True))
+        found: dict[Definition, float] = {}
+        for part in self.group.parts:
+            if part.step is not None:
+                first, stop = active(part.members, part.step, known)
+                share = _in_the_middle(stop - first) / int(part.step.extent)
+                found |= dict.fromkeys(part.members, share)
+        return found
+
+    def _streams(self, ranges: Sequence[Ranges]) -> float:
+        """The time of reading what steps read anew in every block."""
+        made = {d.tensor for d in self.group.members}
+        known = dict(zip(self.group.members, ranges, strict=True))
+        total = 0.0
+        for part in self.group.parts:
+            if part.step is not None:
+                reads = {
+                    r: known[d] for d in part.members for r in reads_of(d) if r.tensor not in made
+                }
+                size = sum(_streamed(read, part.step, own) for read, own in reads.items())
+                total += size / 64 * (_FROM_L2 if size < _SHARE * self.target.l2 else _FROM_L3)
+        return total
 
     def _rate(self, size: float) -> float:
         """The time of a vector among so many bytes that do not stay in L2."""
@@ -186,6 +217,26 @@ def _runs_along_columns(product: Contraction) -> bool:
     """Whether the right side lies in memory as vectors read it."""
     reads = [n for n in postorder(product.right) if isinstance(n, Read) and n.index]
     return any(n.index[-1].coefficient(product.vector) == 1 for n in reads)
+
+
+def _in_the_middle(steps: Int) -> float:
+    """A number of steps where the block that stands for all is the one in the middle."""
+    middle: dict[Any, Int] = {}
+    for at in steps.leaves():
+        low, high = at.bounds()
+        middle[at] = Int.of((low + high) // 2)
+    return float(int(steps.sub(middle)))
+
+
+def _streamed(read: Read, step: Iter, ranges: Ranges) -> float:
+    """Bytes that all steps of a block read, each at another place; 0 for what stays where it is."""
+    if not any(step in index.leaves() for index in read.index):
+        return 0.0
+    size = float(read.tensor.dtype.bytes)
+    for index, axis in zip(read.index, read.tensor.shape, strict=True):
+        moving = [it for it in index.leaves() if it in ranges]
+        size *= ranges[moving[0]].extent if moving and step not in index.leaves() else int(axis)
+    return size
 
 
 def _bytes(definition: Definition, ranges: Ranges) -> float:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from tcomp.ir.integer import ZERO, Int
 from tcomp.ir.loop.nodes import For, Space, Stmt
 from tcomp.ir.plan import Group
+from tcomp.ir.tensor.idle import active
 from tcomp.ir.tensor.nodes import Definition, Tensor
 from tcomp.schedule.blocks.parts import parts_at, ranges_at, states_of
 from tcomp.schedule.points import Kernel
@@ -35,18 +36,22 @@ def lower_steps(
     body: list[Stmt] = []
     before: list[Stmt] = []
     started = len(states_of(group))
+    outside = {tensor: room.after(first) for tensor, room in rooms.items()}
+    inside = {tensor: room.at(Int.of(var)) for tensor, room in rooms.items()}
     for number, (part, trace) in enumerate(zip(parts, traces, strict=True)):
-        now = first - 1 if number < started else Int.of(var)
-        own = {tensor: room.at(now) for tensor, room in rooms.items()}
-        stmts = lower_part(part, trace, replace(kernel, storage={**kernel.storage, **own}))
-        (before if number < started else body).extend(stmts)
+        stmts, own = (before, outside) if number < started else (body, inside)
+        at = replace(kernel, storage={**kernel.storage, **own})
+        stmts += lower_part(part, trace, at)
     return (*before, For(var, first, stop, tuple(body)))
 
 
 def reach(group: Group) -> tuple[Int, Int]:
     """The steps that have to be made: from the first up to, not including, the second."""
     (step,) = group.blocked
-    return step.lo, step.hi
+    seen = {d.tensor for d in group.members} - group.scratch
+    if not seen <= set(states_of(group)):
+        return step.lo, step.hi  # there is nothing that a step without effect could leave as it was
+    return active(group.members, step)
 
 
 def last_made(
