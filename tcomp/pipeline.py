@@ -77,14 +77,21 @@ def build(program: Program, options: Options, constants: frozenset[str] = frozen
     return _scheduled(program, derivation, options, constants)
 
 
-def build_as_written(program: Program, options: Options) -> Stages:
+def build_as_written(
+    program: Program, options: Options, constants: frozenset[str] = frozenset()
+) -> Stages:
     """The same without deriving: what a derivation is measured against."""
-    return _scheduled(program, derive(program, rules=()), options, frozenset())
+    return _scheduled(program, derive(program, rules=()), options, constants)
 
 
-def build_derived(program: Program, derivation: Derivation, options: Options) -> Stages:
+def build_derived(
+    program: Program,
+    derivation: Derivation,
+    options: Options,
+    constants: frozenset[str] = frozenset(),
+) -> Stages:
     """The same with a derivation that is given: what `tcomp derive` shows is what it measures."""
-    return _scheduled(program, derivation, options, frozenset())
+    return _scheduled(program, derivation, options, constants)
 
 
 def _scheduled(

@@ -34,11 +34,9 @@ def kernel_for(program: Program, options: Options, constants: Arrays | None = No
     return load_parts(parts_for(program, options, frozenset(constants or ())), options, constants)
 
 
-def kernel_from(stages: Stages, options: Options) -> Kernel:
-    """A kernel of a program that is compiled already, past the cache."""
-    from tcomp.pipeline import compile_stages
-
-    return load_parts(Parts(compile_stages(stages)), options, None)
+def kernel_from(stages: Stages, options: Options, constants: Arrays | None = None) -> Kernel:
+    """A kernel of a program whose stages are known, past the cache."""
+    return load_parts(_parts(stages, options), options, constants)
 
 
 def parts_for(program: Program, options: Options, constants: frozenset[str]) -> Parts:
@@ -117,10 +115,16 @@ def load_parts(parts: Parts, options: Options, constants: Arrays | None) -> Kern
 
 def _compile(program: Program, options: Options, constants: frozenset[str]) -> Parts:
     from tcomp.dumping import tell
-    from tcomp.pipeline import build, compile_packing, compile_stages
+    from tcomp.pipeline import build
 
     stages = build(program, options, constants)
     tell(stages)
+    return _parts(stages, options)
+
+
+def _parts(stages: Stages, options: Options) -> Parts:
+    from tcomp.pipeline import build, compile_packing, compile_stages
+
     fold = None if stages.once is None else compile_stages(build(stages.once, options))
     before = (part for part in (fold, compile_packing(stages)) if part is not None)
     return Parts(compile_stages(stages), tuple(before))
