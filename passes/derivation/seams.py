@@ -37,6 +37,7 @@ _EXPONENTIALS = frozenset({"exp", "exp2"})  # of sums they are products, and sof
 _LOGARITHMS = frozenset({"log", "log2"})
 # The operations that are additions of another semiring, by the reduction that passes through them.
 _ADDITIONS = {"maximum": "max", "minimum": "min", "or": "any", "and": "all"}
+_PRODUCTS = {"and": "any", "or": "all"}  # those that are products, beyond the linear ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _uses(reader: Definition, tensor: Tensor) -> list[_Use]:
                 elif op == "div":
                     stack += [(args[0], use), (args[1], use if use.reduction == "" else opaque)]
                 else:
-                    kept = op in _LINEAR or _ADDITIONS.get(op) == use.reduction
+                    kept = op in _LINEAR or use.reduction in (_ADDITIONS.get(op), _PRODUCTS.get(op))
                     stack += [(a, use if kept else opaque) for a in args]
             case _:
                 stack += [(c, opaque) for c in node.children()]
