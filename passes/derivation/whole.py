@@ -7,7 +7,9 @@ that, its proof and its measured accuracy, because it is the same function of it
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -58,6 +60,30 @@ def derive_whole(
     A program of one part has `seconds` for its search; so has each distinct part of several while all
     together take no more than `MOST_BUDGETS` times that.
     """
+    with _uncollected():
+        return _derived(program, accuracy, search, cost, seconds, constants)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without collections of cyclic garbage: in a large process one takes as long as a search may."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _derived(
+    program: Program,
+    accuracy: str,
+    search: Search,
+    cost: Judge,
+    seconds: float,
+    constants: frozenset[str],
+) -> Derivation:
     parts = partition(program, constants)
     if len(parts) < 2:
         return chosen(search(program, constants, seconds), accuracy)
