@@ -126,21 +126,27 @@ def _stays(made: Definition, readers: list[Definition]) -> bool:
 
 def _added(program: Program) -> set[Tensor]:
     """Sums of products that are added to a later one with which they have no operand in common."""
-    makers = {d.tensor: d for d in program.definitions() if _multiplies(d)}
+    operands: dict[
+        Tensor, frozenset[Tensor]
+    ] = {}  # of the sums, or of those that an elementwise one is made of
     found: set[Tensor] = set()
     for definition in program.definitions():
         read = tensors_read(definition.body)
-        added = [
-            d
-            for t, d in makers.items()
-            if t in read and any(not u.reduction for u in _uses(definition, t))
-        ]
-        if _multiplies(definition):
-            added.append(definition)
-        for made in added[:-1]:
-            if tensors_read(made.body).isdisjoint(tensors_read(added[-1].body)):
-                found.add(made.tensor)
+        added = [t for t in operands if t in read and _outside(definition, t)]
+        last = read if _multiplies(definition) else operands[added.pop()] if added else None
+        if last is None:
+            continue
+        apart = {t for t in added if operands[t].isdisjoint(last)}
+        found |= apart
+        if _multiplies(definition) or elementwise(definition):
+            operands[definition.tensor] = last.union(
+                *(operands[t] for t in added if t not in apart)
+            )
     return found
+
+
+def _outside(reader: Definition, tensor: Tensor) -> bool:
+    return any(not use.reduction for use in _uses(reader, tensor))
 
 
 def _uses(reader: Definition, tensor: Tensor) -> list[_Use]:
