@@ -101,9 +101,11 @@ def build_form(
 
 
 @paused()
-def build_as_written(program: Program, options: Options) -> Stages:
+def build_as_written(
+    program: Program, options: Options, constants: frozenset[str] = frozenset()
+) -> Stages:
     """The same without deriving: what a derivation is measured against."""
-    return _scheduled(program, derive(program, rules=()), options, frozenset())
+    return _scheduled(program, derive(program, rules=()), options, constants)
 
 
 def _scheduled(

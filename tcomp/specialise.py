@@ -36,11 +36,9 @@ def kernel_for(program: Program, options: Options, constants: Arrays | None = No
     return load_parts(parts_for(program, options, frozenset(constants or ())), options, constants)
 
 
-def kernel_from(stages: Stages, options: Options) -> Kernel:
-    """A kernel of a program that is compiled already, past the cache."""
-    from tcomp.pipeline import compile_stages
-
-    return load_parts(Parts(compile_stages(stages)), options, None)
+def kernel_from(stages: Stages, options: Options, constants: Arrays | None = None) -> Kernel:
+    """A kernel of a program whose stages are known, past the cache."""
+    return load_parts(parts_from(stages, options), options, constants)
 
 
 def parts_for(program: Program, options: Options, constants: frozenset[str]) -> Parts:

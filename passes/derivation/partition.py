@@ -6,7 +6,7 @@ by an equal one leaves the program equal.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tcomp.ir.tensor.graph import definitions_of, reads_of
@@ -43,8 +43,7 @@ def partition(program: Program, constants: Collection[str] = ()) -> tuple[Part, 
         for member in members[1:]:
             groups.join(members[0], member)
     _join_elementwise(groups, known)
-    order = groups.in_order()
-    return tuple(_part(source, members, known) for members in order)
+    return tuple(_part(source, groups, members, known) for members in groups.in_order())
 
 
 def _separate(program: Program) -> Program:
@@ -61,18 +60,35 @@ def _separate(program: Program) -> Program:
 
 def _elementwise_chain(program: Program) -> Definition | None:
     """The first elementwise definition that only elementwise ones read, once or at little cost."""
+    readers: dict[Tensor, list[Statement]] = {}
     for statement in program.body:
-        if not isinstance(statement, Definition) or statement.tensor in program.results:
-            continue
-        readers = [s for s in program.body if statement.tensor in _read(s)]
+        for tensor in _read(statement):
+            readers.setdefault(tensor, []).append(statement)
+    made = {s.tensor: s for s in program.body if isinstance(s, Definition)}
+    for tensor, definition in made.items():
+        own = readers.get(tensor, [])
         if (
-            readers
-            and elementwise(statement)
-            and all(map(elementwise, readers))
-            and (len(readers) == 1 or evaluation_cost(statement.body) <= CHEAP)
+            own
+            and tensor not in program.results
+            and elementwise(definition)
+            and all(elementwise(r) and _same_ends(definition, r, made) for r in own)
+            and (len(own) == 1 or evaluation_cost(definition.body) <= CHEAP)
         ):
-            return statement
+            return definition
     return None
+
+
+def _same_ends(first: Definition, reader: Statement, made: Mapping[Tensor, Definition]) -> bool:
+    """Whether a definition belongs to the end of the same sums as its reader: of two that are added, each with
+    a sum of its own, the later does."""
+
+    def sums(statement: Statement) -> set[Tensor]:
+        return {t for t in _read(statement) if t in made and not elementwise(made[t])}
+
+    later = [s for t, s in made.items() if t in _read(reader) and elementwise(s)]
+    own = sums(first)
+    others = sums(reader).union(*map(sums, later[later.index(first) + 1 :]))
+    return not own or not others or not own.isdisjoint(others)
 
 
 def _constant(program: Program, constants: Collection[str]) -> frozenset[Tensor]:
@@ -118,12 +134,12 @@ class _Groups:
         self.maker = {d.tensor: n for n, s in enumerate(body) for d in definitions_of(s)}
         self._group = list(range(len(body)))
         self._members = {n: [n] for n in self._group}
-        self._after: dict[int, set[int]] = {n: set() for n in self._group}
+        self.after: dict[int, set[int]] = {n: set() for n in self._group}
         for reader, statement in enumerate(body):
             for tensor in _read(statement):
                 maker = self.maker.get(tensor, reader)
                 if maker != reader:
-                    self._after[maker].add(reader)
+                    self.after[maker].add(reader)
 
     def of(self, position: int) -> int:
         return self._group[position]
@@ -147,7 +163,7 @@ class _Groups:
         return True
 
     def _next(self, group: int) -> set[int]:
-        return {self._group[r] for n in self._members[group] for r in self._after[n]} - {group}
+        return {self._group[r] for n in self._members[group] for r in self.after[n]} - {group}
 
     def _around(self, start: int, end: int) -> bool:
         """Whether a way leads from one group to another through a third."""
@@ -181,13 +197,13 @@ class _Groups:
         return order
 
 
-def _part(source: Program, members: list[int], known: frozenset[Tensor]) -> Part:
+def _part(source: Program, groups: _Groups, members: list[int], known: frozenset[Tensor]) -> Part:
     body = tuple(source.body[n] for n in members)
     made = frozenset().union(*map(_made, body))
     definitions = [d for s in body for d in definitions_of(s)]
     read = dict.fromkeys(t for d in definitions for t in reads_of(d) if t not in made)
-    outside = frozenset().union(*(_read(s) for n, s in enumerate(source.body) if n not in members))
-    wanted = outside.union(source.results)
+    after = {n for member in members for n in groups.after[member]}.difference(members)
+    wanted = frozenset(source.results).union(*(_read(source.body[n]) for n in after))
     results = tuple(d.tensor for d in definitions if d.tensor in wanted)
     inputs = tuple(sorted(read, key=lambda t: (t not in known, t.dtype.name, _extents(t))))
     part = Program(source.name, (), inputs, results, body)

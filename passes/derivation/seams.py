@@ -3,8 +3,8 @@
     H = relu(sum[k](X * V));  Y = sum[j](H * W)      H is a seam: neither sum meets the other
 
 A seam is the result of a program; what a function makes that no product distributes over; what a function takes
-inside a sum; and a sum that is read as it stands beside other readers, as residual connections do: it has
-to be made in any case.
+inside a sum; a sum that is read as it stands beside other readers, as residual connections do: it has to be
+made in any case; and one that is added to another sum and has no operand in common with that.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def seams(program: Program, constants: Collection[Tensor]) -> frozenset[Tensor]:
     for definition in program.definitions():
         for tensor in tensors_read(definition.body):
             readers.setdefault(tensor, []).append(definition)
-    found = set(program.results) | scanned
+    found = set(program.results) | scanned | _added(program)
     for definition in program.definitions():
         tensor = definition.tensor
         own = readers.get(tensor, [])
@@ -115,13 +115,38 @@ def _stays(made: Definition, readers: list[Definition]) -> bool:
     """Whether a sum of products has several readers and one of them adds to it or multiplies it as it is."""
     return (
         len(readers) > 1
-        and any(is_product_sum(n) for n in postorder(made.body))
+        and _multiplies(made)
         and any(
             not use.reduction and not use.exponential
             for reader in readers
             for use in _uses(reader, made.tensor)
         )
     )
+
+
+def _added(program: Program) -> set[Tensor]:
+    """Sums of products that are added to a later one with which they have no operand in common."""
+    operands: dict[
+        Tensor, frozenset[Tensor]
+    ] = {}  # of the sums, or of those that an elementwise one is made of
+    found: set[Tensor] = set()
+    for definition in program.definitions():
+        read = tensors_read(definition.body)
+        added = [t for t in operands if t in read and _outside(definition, t)]
+        last = read if _multiplies(definition) else operands[added.pop()] if added else None
+        if last is None:
+            continue
+        apart = {t for t in added if operands[t].isdisjoint(last)}
+        found |= apart
+        if _multiplies(definition) or elementwise(definition):
+            operands[definition.tensor] = last.union(
+                *(operands[t] for t in added if t not in apart)
+            )
+    return found
+
+
+def _outside(reader: Definition, tensor: Tensor) -> bool:
+    return any(not use.reduction for use in _uses(reader, tensor))
 
 
 def _uses(reader: Definition, tensor: Tensor) -> list[_Use]:
@@ -196,6 +221,10 @@ def _exponents(body: Expr) -> set[Expr]:
             yield node
 
     return set(factors(body))
+
+
+def _multiplies(definition: Definition) -> bool:
+    return any(is_product_sum(n) for n in postorder(definition.body))
 
 
 def _reduces(definition: Definition) -> bool:

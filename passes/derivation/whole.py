@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tcomp.collecting import paused
 from tcomp.ir.tensor.canonical import canonicalise
 from tcomp.ir.tensor.nodes import Program, Tensor
 from tcomp.passes.accuracy import Accuracy
@@ -22,7 +23,7 @@ from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.partition import Part, partition
 from tcomp.passes.derivation.rule import Step
 
-MOST_BUDGETS = 8  # times the budget of one part for all parts together
+MOST_BUDGETS = 16  # times the budget of one part for all parts together
 WORTHWHILE = (
     0.998  # of what the parts cost as each was chosen alone: below it they are chosen as neighbours
 )
@@ -43,6 +44,7 @@ class Judge(Protocol):
     def __call__(self, program: Program, constants: frozenset[str]) -> float: ...
 
 
+@paused()
 def derive_whole(
     program: Program,
     accuracy: str,
@@ -61,7 +63,7 @@ def derive_whole(
     if len(parts) < 2:
         return chosen(search(program, constants, seconds), accuracy)
     alike = _first_alike(parts)
-    found = _searched(parts, sorted(set(alike)), accuracy, search, seconds)
+    found = _searched(parts, alike, accuracy, search, cost, seconds)
     whole = _Whole(program, parts, alike, constants, cost)
     alone = whole.joined([found[n] for n in alike])
     neighbours = _neighbours(Joint(program, parts, alike, found, cost), found, accuracy)
@@ -93,17 +95,23 @@ def _first_alike(parts: Sequence[Part]) -> list[int]:
 
 
 def _searched(
-    parts: Sequence[Part], distinct: Sequence[int], accuracy: str, search: Search, seconds: float
+    parts: Sequence[Part],
+    alike: Sequence[int],
+    accuracy: str,
+    search: Search,
+    cost: Judge,
+    seconds: float,
 ) -> dict[int, Derivation]:
-    """What each distinct part is derived to alone; time that one leaves is for the others."""
+    """What each distinct part is derived to alone. Those that cost least as they are written go first: time that
+    they leave is for the others."""
+    costs = {n: cost(parts[n].program, parts[n].constants) * alike.count(n) for n in set(alike)}
     found: dict[int, Derivation] = {}
-    left = seconds * min(len(distinct), MOST_BUDGETS)
-    for number, position in enumerate(distinct):
-        part = parts[position]
-        share = min(seconds, 2 * left / (len(distinct) - number), left)
-        alone = search(part.program, part.constants, share)
+    left = seconds * min(len(costs), MOST_BUDGETS)
+    for number in sorted(costs, key=lambda n: (costs[n], n)):
+        share = min(seconds, left / (len(costs) - len(found)))
+        alone = search(parts[number].program, parts[number].constants, share)
         left = max(0.0, left - alone.seconds)
-        found[position] = chosen(alone, accuracy)
+        found[number] = chosen(alone, accuracy)
     return found
 
 

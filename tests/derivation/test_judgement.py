@@ -61,7 +61,7 @@ def test_winograd_keeps_standard_accuracy_and_strict_goes_without(n: int, c: int
 def test_batch_norm_of_a_model_folds_before_an_accurate_lemma() -> None:
     """With mean, variance and epsilon, as models have it. Many candidates end in F(4, 3), which `standard`
     refuses: they must not use up what is examined."""
-    found = concluded(MODEL_NORM, 130, constants="F g b m v")
+    found = concluded(MODEL_NORM, 400, constants="F g b m v")
     assert {"scale folding", "Winograd F(2, 3)"} <= set(rules_of(found))
 
 
