@@ -13,7 +13,9 @@ MOST_CANDIDATES = 4
 ROUNDS, CALLS = 5, 3
 
 
-def measured(program: Program, found: Derivation, options: ProgramOptions) -> dict[str, Any]:
+def measured(
+    program: Program, found: Derivation, options: ProgramOptions, constants: frozenset[str]
+) -> dict[str, Any]:
     """Seconds of one call of each, the best of all rounds; candidates are in the order of their estimates."""
     from tcomp.ir.tensor.sampling import draw_inputs
     from tcomp.options import options_from
@@ -22,11 +24,13 @@ def measured(program: Program, found: Derivation, options: ProgramOptions) -> di
     from tcomp.specialise import kernel_from
 
     chosen = options_from(threads=options.threads, accuracy=options.accuracy)
-    arrays = [*draw_inputs(program, 0, frozenset(), {}).values()]
+    drawn = draw_inputs(program, 0, frozenset(), {})
+    arrays = [a for name, a in drawn.items() if name not in constants]
+    bound = {name: a for name, a in drawn.items() if name in constants}
     others = holding(found, options.accuracy, MOST_CANDIDATES)
-    stages = [build_as_written(program, chosen)]
-    stages += [build_form(program, each, chosen) for each in others]
-    kernels = [kernel_from(each, chosen) for each in stages]
+    stages = [build_as_written(program, chosen, constants)]
+    stages += [build_form(program, each, chosen, constants) for each in others]
+    kernels = [kernel_from(each, chosen, bound) for each in stages]
     for kernel in kernels:
         kernel(*arrays)
     best = [float("inf")] * len(kernels)

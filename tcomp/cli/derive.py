@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcomp.cli import output
-from tcomp.cli.options import collect, json_option, program_options
+from tcomp.cli.options import collect, constant_option, json_option, program_options
 from tcomp.diagnostics import BindingError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     "file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @program_options
+@constant_option
 @click.option(
     "--seconds",
     type=click.FloatRange(0),
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     file: Path | None,
+    constants: tuple[str, ...],
     seconds: float,
     show_all: bool,
     measure: bool,
@@ -69,16 +71,17 @@ def command(
 ) -> None:
     """Show how a cheaper equal program is derived from the one in FILE: before, rule, after.
 
-    Estimates choose it, unless the tuning database says which form was measured to be the fastest.
+    What depends on constants alone, such as weights, is computed once and costs nothing. Estimates choose the
+    form, unless the tuning database says which form was measured to be the fastest.
 
     \b
     Examples:
       tcomp derive examples/matrix_chain.tc
       tcomp derive examples/low_rank.tc --measure --log proof.json
       tcomp derive --check proof.json
-      tcomp derive examples/low_rank.tc --html low_rank.html
+      tcomp derive examples/conv_block.tc --constant F --html page.html
     """
-    from tcomp.cli.program import prepare
+    from tcomp.cli.program import known_inputs, prepare
 
     sizes: dict[str, int] = {}
     if check_file is not None:
@@ -93,12 +96,13 @@ def command(
         options = collect(file, keywords)
         prepared = prepare(options)
         program, sizes = prepared.program, prepared.sizes
-        found = _search(program, options, seconds)
-        facts = _recorded(found, log_file)
+        bound = known_inputs(program, constants)
+        found = _search(program, options, seconds, bound)
+        facts = _recorded(found, log_file, bound)
         if measure:
             from tcomp.cli.derivation_times import measured
 
-            facts["measured"] = measured(program, found, options)
+            facts["measured"] = measured(program, found, options, bound)
         if html_file is not None:
             from tcomp.passes.derivation.page import page
 
@@ -111,7 +115,9 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _search(program: Program, chosen: ProgramOptions, seconds: float) -> Derivation:
+def _search(
+    program: Program, chosen: ProgramOptions, seconds: float, constants: frozenset[str]
+) -> Derivation:
     """What the search finds, with the form that was measured to be the fastest where that is on record."""
     from dataclasses import replace
 
@@ -124,20 +130,22 @@ def _search(program: Program, chosen: ProgramOptions, seconds: float) -> Derivat
         target=chosen.target,
         database=chosen.database,
     )
-    known = measured_form(program, options)
+    known = measured_form(program, options, constants)
     if known is None:
-        return chosen_form(program, options, seconds=seconds)
-    found = derived(program, options.accuracy, seconds=seconds, machine=machine_of(options))
+        return chosen_form(program, options, constants, seconds)
+    found = derived(program, options.accuracy, constants, seconds, machine_of(options))
     return replace(known, states=found.states, seconds=found.seconds, complete=found.complete)
 
 
-def _recorded(found: Derivation, log_file: Path | None) -> dict[str, Any]:
+def _recorded(
+    found: Derivation, log_file: Path | None, constants: frozenset[str]
+) -> dict[str, Any]:
     from tcomp.passes.derivation.proof import to_log
 
     log = to_log(found)
     if log_file is not None:
         log_file.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
-    facts = {**_totals(found), "source": log["source"], "steps": _described(log["steps"])}
+    facts = {**_totals(found, constants), "source": log["source"], "steps": _described(log["steps"])}
     if found.parts:
         facts["parts"] = [
             {
@@ -179,10 +187,13 @@ def _replayed(program: Program, log: Any, path: Path) -> dict[str, Any]:
     }
 
 
-def _totals(found: Derivation) -> dict[str, Any]:
+def _totals(found: Derivation, constants: frozenset[str]) -> dict[str, Any]:
+    """Figures of the search, and what a call computes before and after."""
+    from tcomp.passes import split_constants
     from tcomp.passes.derivation.cost import operations, traffic
 
-    before, after = (list(p.definitions()) for p in (found.source, found.program))
+    called = (split_constants(p, constants)[1] for p in (found.source, found.program))
+    before, after = (list(p.definitions()) for p in called)
     return {
         "states": found.states,
         "seconds": found.seconds,

@@ -107,6 +107,13 @@ file_argument = click.argument(
     "file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+constant_option = click.option(
+    "--constant",
+    "constants",
+    multiple=True,
+    metavar="W",
+    help="An input that is bound when compiling, such as weights.",
+)
 seed_option = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random inputs."
 )

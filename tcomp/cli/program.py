@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,19 @@ def prepare(options: ProgramOptions, given: Mapping[str, Array] | None = None) -
     program = lower(source.module, options.entry, generics=generics, params=options.params)
     sizes = _sizes(program, header, options, given or {})
     return Prepared(program.name, sizes, bind(program, sizes), header, options)
+
+
+def known_inputs(program: Program, names: Iterable[str]) -> frozenset[str]:
+    """`names` as a set. Raises BindingError for one that is no input."""
+    inputs = [t.name for t in program.inputs]
+    for name in names:
+        if name not in inputs:
+            raise BindingError(
+                f"{program.name} has no input called {name}",
+                code="TC070",
+                hint=nearest(name, inputs) or f"its inputs are {', '.join(inputs)}",
+            )
+    return frozenset(names)
 
 
 def load_arrays(files: Mapping[str, Path]) -> dict[str, Array]:

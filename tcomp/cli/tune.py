@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from tcomp.cli import output
-from tcomp.cli.options import collect, file_argument, json_option, program_options, seed_option
+from tcomp.cli.options import (
+    collect,
+    constant_option,
+    file_argument,
+    json_option,
+    program_options,
+    seed_option,
+)
 
 
 @click.command("tune")
@@ -16,13 +23,7 @@ from tcomp.cli.options import collect, file_argument, json_option, program_optio
 @program_options
 @click.option("--seconds", type=click.FloatRange(0), help="Time to spend; 30 by default.")
 @click.option("--trials", type=click.IntRange(0), help="Candidates to measure, instead of a time.")
-@click.option(
-    "--constant",
-    "constants",
-    multiple=True,
-    metavar="W",
-    help="An input that is bound when compiling, such as weights.",
-)
+@constant_option
 @click.option("--cluster", metavar="ADDRESS", help="Machines to measure on.")
 @click.option("--resume", is_flag=True, help="Go on from what the database holds (always done).")
 @seed_option
