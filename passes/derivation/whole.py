@@ -11,6 +11,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from tcomp.ir.tensor.canonical import canonicalise
@@ -229,12 +230,9 @@ def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
     chosen ones, and then with other candidates for one kind of part."""
     if not found.parts:
         return candidates_holding(found, accuracy, most)
-    kept = [found.choosing(c, c.accuracy) for c in found.candidates]
-    for other in _with_another_part(found, accuracy, most):
-        if len(kept) >= most:
-            break
-        kept.append(found.choosing(other, other.accuracy))
-    return kept[:most]
+    others = islice(_with_another_part(found, accuracy, most), most)
+    rest = sorted((*found.candidates[1:], *others), key=lambda c: c.cost)
+    return [found.choosing(c, c.accuracy) for c in (*found.candidates[:1], *rest)][:most]
 
 
 def _with_another_part(found: Derivation, accuracy: str, most: int) -> Iterator[Candidate]:
