@@ -92,6 +92,8 @@ def _derived(
     found = _searched(parts, alike, accuracy, search, cost, seconds)
     whole = _Whole(program, parts, alike, constants, cost)
     alone = whole.joined([found[n] for n in alike])
+    if alone.cost_after > alone.cost_before:  # parts that gain little may lose more where they meet
+        alone = whole.joined([found[n].without_steps() for n in alike])
     neighbours = _neighbours(Joint(program, parts, alike, found, cost), found, accuracy)
     if neighbours is None:
         return alone
