@@ -53,7 +53,9 @@ def _task(stage: str) -> Task:
     return one
 
 
-def arguments(description: str, stages: tuple[str, ...] = STAGES) -> argparse.Namespace:
+def arguments(
+    description: str, stages: tuple[str, ...] = STAGES, usual: str = "lowered_and_compiled"
+) -> argparse.Namespace:
     """The options of a long run."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -63,8 +65,7 @@ def arguments(description: str, stages: tuple[str, ...] = STAGES) -> argparse.Na
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--state", type=Path, help="where to note what is done; gone on with")
     parser.add_argument("--seed", type=int, help="one seed alone, with its program")
-    if stages:
-        parser.add_argument("--stage", choices=stages, default="lowered_and_compiled")
+    parser.add_argument("--stage", choices=stages, default=usual)
     return parser.parse_args()
 
 

@@ -49,7 +49,8 @@ def to_log(derivation: Derivation) -> dict[str, Any]:
         bound = {name for each in derivation.parts for name in each.part.constants}
         log["constants"] = [t.name for t in derivation.source.inputs if t.name in bound]
         log["parts"] = [print_program(each.part.program) for each in derivation.parts]
-        log["result"] = fingerprint(normal_form(derivation.program))
+        chosen = derivation.program if derivation.steps else normal_form(derivation.source)
+        log["result"] = fingerprint(chosen)
     return log
 
 

@@ -103,12 +103,21 @@ def _passes(made: Definition, reader: Definition, summed: frozenset[Tensor]) -> 
     inside = [u for u in uses if u.reduction]
     if any(u.opaque for u in inside) and made.tensor in summed:
         return False
+    orders = _orders(made)
+    if orders and any(u.reduction not in orders and not u.exponential for u in inside):
+        return False
     functions = _functions(made, summed)
     if not functions:
         return True
     if all(op in _ADDITIONS for op in functions):
         return all(u.reduction in {_ADDITIONS[op] for op in functions} for u in uses)
     return not inside and elementwise(reader)  # a longer epilogue
+
+
+def _orders(made: Definition) -> set[str]:
+    """The reductions that make a definition where they are all of other semirings than sums."""
+    found = {n.op for n in postorder_outside_reductions(made.body) if isinstance(n, Reduce)}
+    return found if "sum" not in found else set()
 
 
 def _stays(made: Definition, readers: list[Definition]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from tcomp.collecting import paused
@@ -66,6 +67,8 @@ def derive_whole(
     found = _searched(parts, alike, accuracy, search, cost, seconds)
     whole = _Whole(program, parts, alike, constants, cost)
     alone = whole.joined([found[n] for n in alike])
+    if alone.cost_after > alone.cost_before:  # parts that gain little may lose more where they meet
+        alone = whole.joined([found[n].without_steps() for n in alike])
     neighbours = _neighbours(Joint(program, parts, alike, found, cost), found, accuracy)
     if neighbours is None:
         return alone
@@ -212,12 +215,9 @@ def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
     chosen ones, and then with other candidates for one kind of part."""
     if not found.parts:
         return candidates_holding(found, accuracy, most)
-    kept = [found.choosing(c, c.accuracy) for c in found.candidates]
-    for other in _with_another_part(found, accuracy, most):
-        if len(kept) >= most:
-            break
-        kept.append(found.choosing(other, other.accuracy))
-    return kept[:most]
+    others = islice(_with_another_part(found, accuracy, most), most)
+    rest = sorted((*found.candidates[1:], *others), key=lambda c: c.cost)
+    return [found.choosing(c, c.accuracy) for c in (*found.candidates[:1], *rest)][:most]
 
 
 def _with_another_part(found: Derivation, accuracy: str, most: int) -> Iterator[Candidate]:

@@ -14,7 +14,6 @@ from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Read, postorder
 from tcomp.passes import split_constants
 from tcomp.passes.derivation import Derivation, call_cost, derive, derive_whole, least_cost
-from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.partition import partition
 from tcomp.passes.derivation.proof import ProofError, holds, replay, to_log
 from tests.derivation.forms import positions, residues_as_batch, rules_of
@@ -116,7 +115,7 @@ def checked(found: Derivation) -> None:
     for a, b in zip(interpret(found.source, arrays), interpret(found.program, arrays), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-7 * np.abs(a).max())
     log = to_log(found)
-    assert fingerprint(replay(found.source, log)) == fingerprint(normal_form(found.program))
+    assert not found.steps or fingerprint(replay(found.source, log)) == fingerprint(found.program)
     assert holds(found.source, log)[1]
 
 
