@@ -329,11 +329,11 @@ def _table(definition: Definition, tables: frozenset[Iter], machine: Machine) ->
             case Apply(op, _, dtype) if op != "where" and not dtype.is_bool:
                 total += each * OPS[op].cost / machine.table_operations
             case Read():
-                total += each * min(_read(node, around, ()), TABLE_READ)
+                total += each * min(_read(node, around), TABLE_READ)
     return extent(around) * total
 
 
-def _read(node: Read, around: tuple[Iter, ...], summed: tuple[Iter, ...]) -> float:
+def _read(node: Read, around: tuple[Iter, ...], summed: tuple[Iter, ...] = ()) -> float:
     """Cycles of one element of a read, along the best vector around it. Where that runs along what is summed,
     its elements are added up in the end."""
     wide = [it for it in around if it.extent.constant >= 8] or [it for it in around if _several(it)]
