@@ -3,7 +3,8 @@
 A program's estimate is the sum over its kernels. A race tells what the sum took; each kernel of it is an example
 whose factor is that of the sum, with its share as weight. Trees learn the logarithm of the factor from the
 features of the kernel (`features.py`) and the estimate itself, so that without examples the estimate stands. Several
-of them, each trained on other programs, tell how sure that is.
+models are trained, each without a fifth of the programs: where they differ nothing is sure, and what they say of
+programs that they have not seen tells whether they are better than the estimates at all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -21,15 +23,16 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 MIN_FORMS, MIN_PROGRAMS = 40, 10  # with fewer the estimate alone orders as well
-MEMBERS = 5
+FOLDS = 5
+TRIED = 2  # forms that an order is judged by: the fastest of the first so many
 _ROUNDS = 60
 _PARAMETERS: dict[str, Any] = {
     "objective": "reg:squarederror",
-    "max_depth": 5,
+    "max_depth": 3,
     "eta": 0.1,
     "subsample": 0.9,
     "lambda": 1.0,
-    "nthread": 2,
+    "nthread": 1,
 }
 
 
@@ -71,22 +74,26 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Correction:
-    """The trained models. `mean` is the logarithm of seconds for a unit of the estimate, over all examples."""
+    """The trained models. `mean` is the logarithm of seconds for a unit of the estimate, over all examples.
+
+    `unseen` is what they say of the examples, each by the model that has not seen its program; `regret` is that of
+    this order (see the function), `plain_regret` that of the estimates' order.
+    """
 
     boosters: tuple[xgboost.Booster, ...]
     mean: float
-    forms: int
+    unseen: tuple[float, ...]
+    regret: float
+    plain_regret: float
+
+    @property
+    def helps(self) -> bool:
+        """Whether the corrected order is the better one."""
+        return self.regret < self.plain_regret
 
     def predict(self, kernels: Kernels) -> Prediction:
         """The sum over a form's kernels of their estimates, corrected."""
-        import xgboost
-
-        data = xgboost.DMatrix(kernels.inputs)
-        estimates = np.asarray(kernels.estimates)
-        totals = np.asarray(
-            [float(np.sum(estimates * 2.0 ** (self.mean + b.predict(data)))) for b in self.boosters]
-        )
-        logs = np.log2(np.maximum(totals, 1e-30))
+        logs = np.log2([max(_total(b, self.mean, kernels), 1e-30) for b in self.boosters])
         middle, spread = float(logs.mean()), float(logs.std())
         return Prediction(2.0**middle, 2.0 ** (middle - 2 * spread), 2.0 ** (middle + 2 * spread))
 
@@ -96,26 +103,58 @@ def learn(examples: Sequence[Timed], seed: int = 0) -> Correction | None:
     programs = sorted({e.program for e in examples})
     if len(examples) < MIN_FORMS or len(programs) < MIN_PROGRAMS:
         return None
+    random.Random(seed).shuffle(programs)
+    fold = {program: n % FOLDS for n, program in enumerate(programs)}
+    mean = float(
+        np.average(
+            np.concatenate([_factors(e) for e in examples]),
+            weights=np.concatenate([_shares(e) for e in examples]),
+        )
+    )
+    boosters = tuple(
+        _trained([e for e in examples if fold[e.program] != n], mean, seed) for n in range(FOLDS)
+    )
+    unseen = tuple(_total(boosters[fold[e.program]], mean, e.kernels) for e in examples)
+    return Correction(
+        boosters,
+        mean,
+        unseen,
+        regret(examples, unseen),
+        regret(examples, [sum(e.kernels.estimates) for e in examples]),
+    )
+
+
+def regret(examples: Sequence[Timed], guesses: Sequence[float], tried: int = TRIED) -> float:
+    """The time of the fastest of those forms of a program that are guessed to be the first, beside that of the
+    fastest of all: a geometric mean over programs."""
+    first = itemgetter(0)  # of equal guesses the one that comes first
+    forms: dict[str, list[tuple[float, float]]] = {}
+    for example, guess in zip(examples, guesses, strict=True):
+        forms.setdefault(example.program, []).append((guess, example.seconds))
+    logs = [
+        log2(min(s for _, s in sorted(known, key=first)[:tried]) / min(s for _, s in known))
+        for known in forms.values()
+    ]
+    return float(2.0 ** (sum(logs) / max(1, len(logs))))
+
+
+def _trained(examples: Sequence[Timed], mean: float, seed: int) -> xgboost.Booster:
     import xgboost
 
-    rows = np.concatenate([e.kernels.inputs for e in examples])
-    label = np.concatenate([_factors(e) for e in examples])
-    weight = np.concatenate([_shares(e) for e in examples])
-    owner = np.repeat(
-        [programs.index(e.program) for e in examples], [len(e.kernels.estimates) for e in examples]
+    data = xgboost.DMatrix(
+        np.concatenate([e.kernels.inputs for e in examples]),
+        label=np.concatenate([_factors(e) for e in examples]) - mean,
+        weight=np.concatenate([_shares(e) for e in examples]),
     )
-    mean = float(np.average(label, weights=weight))
-    rng = random.Random(seed)
-    boosters = []
-    for member in range(MEMBERS):
-        chosen = rng.choices(range(len(programs)), k=len(programs))
-        drawn = np.bincount(chosen, minlength=len(programs))
-        taken = drawn[owner] > 0
-        data = xgboost.DMatrix(
-            rows[taken], label=label[taken] - mean, weight=(weight * drawn[owner])[taken]
-        )
-        boosters.append(xgboost.train({**_PARAMETERS, "seed": member}, data, _ROUNDS))
-    return Correction(tuple(boosters), mean, len(examples))
+    return xgboost.train({**_PARAMETERS, "seed": seed}, data, _ROUNDS)
+
+
+def _total(booster: xgboost.Booster, mean: float, kernels: Kernels) -> float:
+    """What one model says of a form, in seconds."""
+    import xgboost
+
+    corrections = booster.predict(xgboost.DMatrix(kernels.inputs))
+    return float(np.sum(np.asarray(kernels.estimates) * 2.0 ** (mean + corrections)))
 
 
 def _factors(example: Timed) -> np.ndarray[Any, np.dtype[np.float64]]:

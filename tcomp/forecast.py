@@ -1,7 +1,7 @@
 """What a form of a program should take: estimates of its kernels, corrected by what races on record say.
 
-It orders the forms that are to be measured, no more: that it does better than the estimates, and how much, is what
-`tools/form_ranking.py` tells. `compile` does not use it, because reading a hundred forms again takes a second.
+It orders the forms that are to be measured, no more, and only where it orders unseen programs better than the
+estimates do (`tools/form_ranking.py` shows both). `compile` does not use it: reading a hundred forms takes a second.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tcomp.autotune.workload import read_text
 from tcomp.cost_model.correction import Correction, Kernels, Prediction, Timed, learn
 from tcomp.cost_model.features import features
 from tcomp.diagnostics import Error
+from tcomp.passes.derivation import call_cost
 from tcomp.passes.derivation.estimate import Known, cycles
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.proof import replay_steps
@@ -47,9 +48,12 @@ class Forecast:
 
 
 def forecast_from(options: Options, most: int = MOST_EXAMPLES) -> Forecast | None:
-    """Learned from the latest races in the database; None where it holds too few."""
+    """Learned from the latest races in the database; None where it holds too few, or where the estimates order
+    unseen programs as well."""
     correction = learn(timed_forms(options, most))
-    return None if correction is None else Forecast(correction, options)
+    if correction is None or not correction.helps:
+        return None
+    return Forecast(correction, options)
 
 
 def timed_forms(options: Options, most: int = MOST_EXAMPLES) -> list[Timed]:
@@ -75,7 +79,9 @@ def kernels_of(
         known = Known(frozenset(group.constants), frozenset(group.scratch), machine)
         estimates.append(sum(cycles(d, known) for d in group.members))
         rows.append(features(group, [trace], options.target, options.threads)[0])
-    return Kernels(np.asarray(rows, np.float32), tuple(estimates))
+    # The judge of whole programs knows what is handed on between kernels.
+    scale = call_cost(form, constants, machine) / max(sum(estimates), 1.0)
+    return Kernels(np.asarray(rows, np.float32), tuple(scale * e for e in estimates))
 
 
 def _races(options: Options) -> list[Record]:

@@ -3,31 +3,31 @@
     python tools/form_ranking.py forms.db --race derivations     # measures first: minutes
     python tools/form_ranking.py forms.db
 
-Each program's forms are predicted by a model that was trained on the other programs alone. Regret is the time of
-the form that stands first (or of the best of the first two) beside that of the fastest one, a geometric mean
-over programs; tau is Kendall's, of pairs that differ by more than 2 %.
+Each program's forms are predicted by a model that has not seen it. Regret is the time of
+the form that stands first (or of the fastest of the first two, four) beside that of the fastest one, a geometric
+mean over programs; tau is Kendall's, of pairs that differ by more than 2 %.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from math import exp, log
+from math import log
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tcomp.benchmarks.operations.program import bound
 from tcomp.benchmarks.suites import suite
-from tcomp.cost_model.correction import Timed, learn
+from tcomp.cost_model.correction import Timed, learn, regret
 from tcomp.forecast import timed_forms
 from tcomp.options import Options, options_from
 from tcomp.racing import candidates, process_runner, race
 
 SAME = 0.02
-Judge = Callable[[Sequence[Timed]], Sequence[float]]
+TRIED = (1, 2, 4)
 
 
 def measure(name: str, options: Options, most: int) -> None:
@@ -44,40 +44,24 @@ def measure(name: str, options: Options, most: int) -> None:
     runner.close()
 
 
-def corrected(programs: dict[str, list[Timed]]) -> Judge:
-    """A judge that knows all programs but the one that it is asked about."""
-
-    def judge(forms: Sequence[Timed]) -> Sequence[float]:
-        others = [f for n, fs in programs.items() if n != forms[0].program for f in fs]
-        model = learn(others)
-        assert model is not None, "too few races to learn from"
-        return [model.predict(f.kernels).seconds for f in forms]
-
-    return judge
-
-
-def estimated(forms: Sequence[Timed]) -> Sequence[float]:
-    """The estimates as they are."""
-    return [sum(f.kernels.estimates) for f in forms]
-
-
-def show(name: str, judge: Judge, programs: dict[str, list[Timed]]) -> None:
+def show(name: str, forms: Sequence[Timed], guesses: Sequence[float]) -> None:
     """One line of figures."""
-    first, second, taus = [], [], []
-    for forms in programs.values():
-        guessed, taken = judge(forms), [f.seconds for f in forms]
-        order = sorted(range(len(forms)), key=lambda n: guessed[n])
-        first.append(log(taken[order[0]] / min(taken)))
-        second.append(log(min(taken[n] for n in order[:2]) / min(taken)))
-        signs = [
-            (guessed[a] < guessed[b]) == (taken[a] < taken[b])
-            for a, b in combinations(range(len(forms)), 2)
-            if abs(log(taken[a] / taken[b])) > SAME and guessed[a] != guessed[b]
-        ]
-        if signs:
-            taus.append(2 * sum(signs) / len(signs) - 1)
-    regrets = "  ".join(f"{exp(sum(x) / len(x)):6.3f}" for x in (first, second))
-    print(f"{name:12} {regrets}  {sum(taus) / len(taus):6.3f}")
+    programs: dict[str, list[tuple[float, float]]] = {}
+    for form, guess in zip(forms, guesses, strict=True):
+        programs.setdefault(form.program, []).append((guess, form.seconds))
+    taus = [t for pairs in programs.values() if (t := tau(pairs)) is not None]
+    regrets = "  ".join(f"{regret(forms, guesses, tried):7.3f}" for tried in TRIED)
+    print(f"{name:12} {regrets}  {sum(taus) / len(taus):7.3f}")
+
+
+def tau(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Kendall's tau of guesses and times; None where all forms took the same."""
+    signs = [
+        (a[0] < b[0]) == (a[1] < b[1])
+        for a, b in combinations(pairs, 2)
+        if abs(log(a[1] / b[1])) > SAME and a[0] != b[0]
+    ]
+    return 2 * sum(signs) / len(signs) - 1 if signs else None
 
 
 def main() -> None:
@@ -90,14 +74,14 @@ def main() -> None:
     options = options_from(threads=chosen.threads, database=chosen.database)
     for name in chosen.race:
         measure(name, options, chosen.forms)
-    programs: dict[str, list[Timed]] = {}
-    for form in timed_forms(options, most=1 << 30):
-        programs.setdefault(form.program, []).append(form)
-    programs = {n: fs for n, fs in programs.items() if len(fs) > 1}
-    print(f"{sum(map(len, programs.values()))} forms of {len(programs)} programs")
-    print(f"{'':12} {'first':>6}  {'of two':>6}  {'tau':>6}")
-    show("estimates", estimated, programs)
-    show("corrected", corrected(programs), programs)
+    forms = timed_forms(options, most=1 << 30)
+    model = learn(forms)
+    if model is None:
+        raise SystemExit("too few races to learn from; measure some with --race")
+    print(f"{len(forms)} forms of {len({f.program for f in forms})} programs")
+    print(f"{'':12} {'first':>7}  {'of two':>7}  {'of four':>7}  {'tau':>7}")
+    show("estimates", forms, [sum(f.kernels.estimates) for f in forms])
+    show("corrected", forms, model.unseen)
 
 
 if __name__ == "__main__":

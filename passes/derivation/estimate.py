@@ -40,6 +40,7 @@ START = 150.0  # beginning a loop nest
 # Cycles an element: read along a vector, or packed
 CONTIGUOUS, BROADCAST, STRIDED, SCATTERED = 0.08, 0.03, 0.7, 2.0
 GUARD = 0.1
+HORIZONTAL = 8.0  # adding up the elements of a vector
 PACK, PACK_IRREGULAR, PACK_STRIDED = 0.3, 0.7, 3.5
 TABLE_READ = 0.2  # short strides are shuffled from whole vectors
 
@@ -323,21 +324,25 @@ def _nest(definition: Definition, machine: Machine) -> float:
     tables = frozenset(table_iters(definition))
     if tables:
         return _table(definition, tables, machine)
-    return _walk(definition.body, definition.iters, extent(definition.iters), machine.operations)
+    return _walk(
+        definition.body, definition.iters, (), extent(definition.iters), machine.operations
+    )
 
 
-def _walk(expr: Expr, around: tuple[Iter, ...], points: float, rate: float) -> float:
+def _walk(
+    expr: Expr, around: tuple[Iter, ...], summed: tuple[Iter, ...], points: float, rate: float
+) -> float:
     total = 0.0
     for node in postorder_outside_reductions(expr):
         match node:
             case Apply(op, _, _):
                 total += points * OPS[op].cost / rate
             case Read():
-                total += points * _read(node, around)
+                total += points * _read(node, around, summed)
             case Reduce():
-                inside = (*around, *node.iters)
+                inside, reduced = (*around, *node.iters), (*summed, *node.iters)
                 inner = points * extent(node.iters)
-                total += inner / rate + _walk(node.body, inside, inner, rate)
+                total += inner / rate + _walk(node.body, inside, reduced, inner, rate)
     return total
 
 
@@ -355,19 +360,23 @@ def _table(definition: Definition, tables: frozenset[Iter], machine: Machine) ->
     return extent(around) * total
 
 
-def _read(node: Read, around: tuple[Iter, ...]) -> float:
-    """Cycles of one element of a read, along the best vector around it."""
+def _read(node: Read, around: tuple[Iter, ...], summed: tuple[Iter, ...] = ()) -> float:
+    """Cycles of one element of a read, along the best vector around it. Where that runs along what is summed,
+    its elements are added up in the end."""
     wide = [it for it in around if it.extent.constant >= 8] or [it for it in around if _several(it)]
     guard = 0.0 if node.otherwise is None else GUARD
-    each = min((_along(node, it) for it in wide[-2:]), default=BROADCAST)
-    if (run := _run(node, around)) > 1:
-        each = min(each, CONTIGUOUS * max(1.0, 8.0 / run))
-    return each + guard
+    ways = [(_along(node, it), it, float(it.extent.constant)) for it in wide[-2:]]
+    last, run = _run(node, around)
+    if last is not None and run > 1:
+        ways.append((CONTIGUOUS * max(1.0, 8.0 / run), last, run))
+    costs = [each + (HORIZONTAL / length if it in summed else 0.0) for each, it, length in ways]
+    return min(costs, default=BROADCAST) + guard
 
 
-def _run(node: Read, around: tuple[Iter, ...]) -> float:
-    """Elements side by side in memory that iterators one after the other run through as one."""
-    run = 1.0
+def _run(node: Read, around: tuple[Iter, ...]) -> tuple[Iter | None, float]:
+    """Elements side by side in memory that iterators one after the other run through as one, and the last of those
+    iterators."""
+    run, last = 1.0, None
     after: int | None = None
     for index, (lo, hi) in zip(reversed(node.index), reversed(node.tensor.axes), strict=True):
         if (hi - lo).constant == 1:
@@ -376,10 +385,11 @@ def _run(node: Read, around: tuple[Iter, ...]) -> float:
         if it not in around or (after is not None and around.index(it) != after - 1):
             break
         after = around.index(it)
+        last = last or it
         run *= it.extent.constant
         if (it.lo, it.hi) != (lo, hi):
             break
-    return run
+    return last, run
 
 
 def _along(node: Read, it: Iter) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from tcomp.autotune.forms import keep_forms
 from tcomp.autotune.measurement import Measurement
-from tcomp.cost_model.correction import MIN_FORMS, Kernels, Prediction, Timed, learn
+from tcomp.cost_model.correction import MIN_FORMS, Kernels, Prediction, Timed, learn, regret
 from tcomp.forecast import forecast_from, kernels_of, timed_forms
 from tcomp.ir.tensor.binding import bind
 from tcomp.ir.tensor.nodes import Program
@@ -55,6 +56,26 @@ def test_a_systematic_error_is_learned_in_seconds() -> None:
     assert 2 < second.seconds / first.seconds < 8
     assert first.below(second) and not second.below(first)
     assert first.low <= first.seconds <= first.high
+
+
+def test_it_helps_where_estimates_are_wrong_in_a_way_that_can_be_learned() -> None:
+    wrong = learn(forms(60))
+    assert wrong is not None
+    assert wrong.helps
+    assert 1.0 <= wrong.regret < wrong.plain_regret
+    right = [replace(f, seconds=sum(f.kernels.estimates) * 2e-10) for f in forms(60)]
+    model = learn(right)
+    assert model is not None
+    assert model.plain_regret == 1.0
+    assert not model.helps
+
+
+def test_regret_is_beside_the_fastest_form() -> None:
+    one = timed(0, random.Random(0))
+    three = [replace(one, seconds=s) for s in (4.0, 2.0, 1.0)]
+    assert regret(three, [1, 2, 3], tried=1) == pytest.approx(4.0)
+    assert regret(three, [1, 2, 3], tried=2) == pytest.approx(2.0)
+    assert regret(three, [3, 2, 1], tried=1) == 1.0
 
 
 def test_it_does_not_depend_on_chance() -> None:
@@ -102,7 +123,7 @@ def test_a_forecast_comes_from_enough_races(path: Path) -> None:
     options = options_from(database=path, threads=1)
     assert len(timed_forms(options)) >= MIN_FORMS
     forecast = forecast_from(options)
-    assert forecast is not None
+    assert forecast is not None  # the fewer steps the faster: estimates do not know that
     chain = program(CHAIN)
     for form in candidates(chain, options, frozenset()):
         assert forecast.of(chain, form.program, frozenset()).seconds == pytest.approx(2e-5, rel=2)
