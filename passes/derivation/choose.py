@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 
 from tcomp.ir.tensor.nodes import Program
 from tcomp.passes.accuracy import Accuracy, measure
@@ -25,13 +26,18 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
     program that fails is not looked at: it has the same fault.
     """
     rejected: set[Program] = set()
-    # Rules after whose steps errors are probably too large.
+    # Rules after whose steps errors are probably too large; of those that were, candidates wait.
     suspects = {r.name for r in RULES if r.cancels} if accuracy == "standard" else set[str]()
+    failed: set[str] = set()
+    waiting: list[Candidate] = []
     tried = 0
-    for candidate in found.candidates:
+    for candidate in _then(found.candidates, waiting):
         if tried == MOST_TRIED:
             break
         if any(step.program in rejected for step in candidate.steps):
+            continue
+        if candidate not in waiting and any(step.rule in failed for step in candidate.steps):
+            waiting.append(candidate)
             continue
         tried += 1
         # Measuring takes less time than verifying: where it probably decides, it comes first.
@@ -48,9 +54,17 @@ def chosen(found: Derivation, accuracy: str) -> Derivation:
             step = _first_inaccurate(found.source, candidate, accuracy)
         if step is None:
             return found.choosing(candidate, _measured(found.source, candidate, accuracy))
+        if step.rule in suspects:
+            failed.add(step.rule)
         suspects.add(step.rule)
         rejected.add(step.program)
     return found.without_steps()
+
+
+def _then(first: Sequence[Candidate], later: list[Candidate]) -> Iterator[Candidate]:
+    """What comes first, then what has been added to `later` meanwhile."""
+    yield from first
+    yield from tuple(later)
 
 
 def holding(found: Derivation, accuracy: str, most: int) -> list[Derivation]:
