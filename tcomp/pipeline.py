@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from tcomp.schedule.trace import Trace
     from tcomp.target import Target
 
-DERIVE_SECONDS = 0.2  # of the processor, in a compilation; `tcomp derive --seconds` searches longer
+DERIVE_SECONDS = (
+    0.16  # of the processor, in a compilation; `tcomp derive --seconds` searches longer
+)
 # States without progress in that time. Of 150 workloads the one that took longest to show any gain showed it
 # with the 41st state; a box filter of 15 x 15 improved with its 5th state and then with its 150th.
 PATIENCE = 96

@@ -37,6 +37,7 @@ AGREEING = 1e-6  # of the largest value: a difference beyond this is none of rou
 _finfo: Any = ml_dtypes.finfo
 
 MOST_KNOWN = 256
+MOST_EVALUATED = 4  # shapes and draws whose arrays are kept
 
 
 def measure(source: Program, derived: Program, wanted: str = "none") -> Accuracy | None:
@@ -77,7 +78,7 @@ def _agree(first: Program, second: Program) -> bool:
     arrays = _inputs(first, 0, 0.0)
     renamed = {b.name: arrays[a.name] for a, b in zip(first.inputs, second.inputs, strict=True)}
     with np.errstate(all="ignore"):
-        pairs = zip(Truth(first, arrays).run(), Truth(second, renamed).run(), strict=True)
+        pairs = zip(_truth(first, 0, 0.0, False), Truth(second, renamed).run(), strict=True)
         return all(np.array_equal(a, b) if a.dtype.kind != "f" else _close(a, b) for a, b in pairs)
 
 
@@ -97,14 +98,27 @@ def _errors(source: Program, derived: Program, mean: float) -> Iterator[ResultEr
             b.name: arrays[a.name] for a, b in zip(source.inputs, derived.inputs, strict=True)
         }
         with np.errstate(all="ignore"):
-            truth = Truth(source, arrays, extended=extended).run()
-            direct = OwnTypes(source, arrays, single=single).run()
+            truth = _truth(source, seed, mean, extended)
+            direct = _direct(source, seed, mean, single)
             other = OwnTypes(derived, renamed, by_rows=True, single=single).run()
         for pairs, tensor, *values in zip(found, source.results, truth, direct, other, strict=True):
             pairs.append(_pair(tensor, *values))
     for tensor, pairs in zip(source.results, found, strict=True):
         direct_error, derived_error = (max(each) for each in zip(*pairs, strict=True))
         yield ResultError(tensor.name, mean, direct_error, derived_error, _epsilon(tensor, single))
+
+
+# Several candidates are measured beside one source, mostly on the same shapes.
+
+
+@lru_cache(MOST_EVALUATED)
+def _truth(source: Program, seed: int, mean: float, extended: bool) -> tuple[Any, ...]:
+    return Truth(source, _inputs(source, seed, mean), extended=extended).run()
+
+
+@lru_cache(MOST_EVALUATED)
+def _direct(source: Program, seed: int, mean: float, single: bool) -> tuple[Any, ...]:
+    return OwnTypes(source, _inputs(source, seed, mean), single=single).run()
 
 
 def _pair(tensor: Tensor, truth: Any, direct: Any, other: Any) -> tuple[float, float]:
@@ -121,6 +135,7 @@ def _pair(tensor: Tensor, truth: Any, direct: Any, other: Any) -> tuple[float, f
     return tuple(float(e / scale) if scale else float(e) for e in errors)  # type: ignore[return-value]
 
 
+@lru_cache(MOST_EVALUATED)
 def _inputs(program: Program, seed: int, mean: float) -> dict[str, Any]:
     drawn = draw_inputs(program, seed, frozenset(), {})
     for tensor in program.inputs:

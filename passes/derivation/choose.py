@@ -48,9 +48,9 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
     program that differs, or is inaccurate, is not looked at: it has the same fault.
     """
     rejected: set[Program] = set()
-    faults: Counter[str] = Counter()  # inaccurate steps of each rule
-    # Rules after whose steps errors are probably too large.
-    suspects = {r.name for r in RULES if r.cancels} if accuracy == "standard" else set[str]()
+    # Rules after whose steps errors are probably too large, with how often they were; some by their nature.
+    known = [r.name for r in RULES if r.cancels] if accuracy == "standard" else []
+    faults = Counter(known)
     waiting = list(found.candidates)
     for _ in range(MOST_TRIED):
         waiting = [c for c in waiting if not any(s.program in rejected for s in c.steps)]
@@ -58,7 +58,7 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
             return
         candidate = _next(waiting, faults)
         # Measuring takes less time than verifying: where it probably decides, it comes first.
-        if any(step.rule in suspects for step in candidate.steps):
+        if any(step.rule in faults for step in candidate.steps):
             step = _first_inaccurate(found.source, candidate, accuracy)
         else:
             step = None
@@ -73,7 +73,6 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
         if step is None:
             yield found.choosing(candidate, _measured(found.source, candidate, accuracy))
         else:
-            suspects.add(step.rule)
             faults[step.rule] += 1
             rejected.add(step.program)
 

@@ -134,15 +134,17 @@ class _Resizing:
         self.dimensions, self.number = shrinking.dimensions, shrinking.of
         self.values = shrinking.counts()
         self.done: dict[Expr, Expr] = {}
+        self.iters: dict[Iter, Iter] = {}  # of the definition
+        self.tensors: dict[Tensor, Tensor] = {}
         self.turned = False  # whether a range has become empty, or a border has come or gone
 
     def points(self, old: Program) -> float:
         """Points of all loops over the smaller numbers."""
         total = 0.0
         for number, definition in enumerate(old.definitions()):
-            self.definition_number = number
+            self.definition_number, self.iters = number, {}
             total += _points(definition, lambda it: self.iterator(it).extent.constant)
-        self.definition_number = -1
+        self.definition_number, self.iters = -1, {}
         return total
 
     def program(self, old: Program) -> Program | None:
@@ -159,22 +161,26 @@ class _Resizing:
 
     def definition(self, old: Definition) -> Definition:
         self.definition_number += 1
-        self.done = {}
+        self.done, self.iters = {}, {}
         iters = tuple(map(self.iterator, old.iters))
         for node in postorder(old.body):
             self.done[node] = self.node(node)
         return Definition(self.tensor(old.tensor), iters, self.done[old.body])
 
     def tensor(self, old: Tensor) -> Tensor:
-        axes = (
-            self.axis(self.dimensions.of_axis(self.program_number, old, n), *axis)
-            for n, axis in enumerate(old.axes)
-        )
-        return Tensor(old.name, old.dtype, tuple(axes))
+        if old not in self.tensors:
+            axes = (
+                self.axis(self.dimensions.of_axis(self.program_number, old, n), *axis)
+                for n, axis in enumerate(old.axes)
+            )
+            self.tensors[old] = Tensor(old.name, old.dtype, tuple(axes))
+        return self.tensors[old]
 
     def iterator(self, old: Iter) -> Iter:
-        place = self.dimensions.of_iter(self.program_number, self.definition_number, old)
-        return Iter(old.name, *self.axis(place, old.lo, old.hi))
+        if old not in self.iters:
+            place = self.dimensions.of_iter(self.program_number, self.definition_number, old)
+            self.iters[old] = Iter(old.name, *self.axis(place, old.lo, old.hi))
+        return self.iters[old]
 
     def axis(self, place: Place, lo: Int, hi: Int) -> tuple[Int, Int]:
         low, high = self.number(place, lo.constant), self.number(place, hi.constant)

@@ -145,7 +145,11 @@ def _recorded(
     log = to_log(found)
     if log_file is not None:
         log_file.write_text(json.dumps(log, indent=1) + "\n", encoding="utf-8")
-    facts = {**_totals(found, constants), "source": log["source"], "steps": _described(log["steps"])}
+    facts = {
+        **_totals(found, constants),
+        "source": log["source"],
+        "steps": _described(log["steps"]),
+    }
     if found.parts:
         facts["parts"] = [
             {
