@@ -18,7 +18,9 @@ PACK_TRANSPOSED = 5.0  # and exchanged with others on the way
 _TALLEST = 16
 READ_FAR = 5.0  # more for a vector from beyond L2 that was asked for in time
 FAR = 10.0  # more for a vector from beyond L2: 64 bytes at 10 to 20 GB/s
-SHORT_PIECES = 2.0  # how much dearer it is from where rows are not contiguous (abcd-aebf-fdec: 29 in all)
+SHORT_PIECES = (
+    2.0  # how much dearer it is from where rows are not contiguous (abcd-aebf-fdec: 29 in all)
+)
 TASK = 200.0  # starting a task
 RUN = 24.0  # a run of stores beyond L2 (16x384x384x64 nt: columns by 64 0.68 ms, by 384 0.63)
 
