@@ -13,7 +13,12 @@ from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor.nodes import Program
 from tcomp.schedule.contraction import match
 from tcomp.schedule.contraction.group import survey_dense, to_trace
-from tcomp.schedule.contraction.window.decisions import WindowBlocking, candidates, is_legal
+from tcomp.schedule.contraction.window.decisions import (
+    CHANNELS,
+    WindowBlocking,
+    candidates,
+    is_legal,
+)
 from tcomp.schedule.contraction.window.frame import Frame, frames
 from tcomp.target import Target
 from tests.compiled import Compiled
@@ -21,7 +26,7 @@ from tests.guarded import guarded, requires_guards
 from tests.numerics.contractions import CONVOLUTIONS, convolution, convolution_reference
 from tests.numerics.test_contractions import NEON, WIDE, check
 from tests.numerics.test_contractions_compiled import targets
-from tests.unit.programs import random_inputs
+from tests.unit.programs import random_inputs, written
 
 WINDOWS = [
     *CONVOLUTIONS,
@@ -66,6 +71,31 @@ def test_every_way_gives_the_same(
     expected = convolution_reference(inputs, stride, pad, dilation)
     found = ways(source, target)
     assert found
+    for frame, blocking in found:
+        for choice in (blocking, small(frame, blocking)):
+            check(source, expected, inputs, target=target, decided=to_trace(choice))
+
+
+@pytest.mark.parametrize("target", [NEON, WIDE], ids=["neon", "avx512"])
+@pytest.mark.parametrize("width, channels", [(4, 16), (5, 3), (8, 17), (1, 4)])
+def test_taps_outside_depend_on_the_batch(width: int, channels: int, target: Target) -> None:
+    """As the phases of a transposed convolution: each has its own border."""
+    source = written(
+        f"def f(X: f32[4, 3, {width}], F: f32[2, {channels}, 4, 2]) -> Y: f32[2, {channels}, 3, {width}]:\n"
+        "    Y[p, o, y, x] = sum[c, s]((X[c, y, x + p - s] else 0) * F[p, o, c, s])\n"
+    )
+    inputs = random_inputs(source)
+    padded = np.pad(inputs["X"].astype(float), ((0, 0), (0, 0), (1, 1)))
+    expected = sum(
+        np.einsum(
+            "pcyx,poc->poyx",
+            np.stack([padded[:, :, 1 + p - s :][:, :, :width] for p in range(2)]),
+            inputs["F"][..., s].astype(float),
+        )
+        for s in range(2)
+    )
+    found = ways(source, target)
+    assert any(b.form == CHANNELS for _, b in found)
     for frame, blocking in found:
         for choice in (blocking, small(frame, blocking)):
             check(source, expected, inputs, target=target, decided=to_trace(choice))

@@ -27,9 +27,9 @@ _BOUND_BYTES = 256 << 20  # of one that is kept for all calls
 _DOT_ROWS = 8  # rows up to which vectors along inner beat packing right
 _DOT_TILE_ROWS, _DOT_TILE_COLUMNS = 4, 8  # of a tile of dot products: many columns are many streams
 _LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's sums are in memory
-STREAM_AHEAD = (
-    64  # lines, of a right that is one stream (8x4096x4096 i8 scaled: 1.24 ms, 0.65 with these)
-)
+# Lines, of a right that is one stream: 8x4096x4096 of u8 and i8 0.186 ms with 64, 0.164 with 128; u4 1x11008x4096 0.39
+# and 0.31; f32 1.32 and 1.33 (medians).
+STREAM_AHEAD = 128
 _LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
 _DOT_AHEAD = 256  # positions of inner ahead (1x4096x4096 nt: 2.32 ms, 2.16 with these)
 _STREAMED_ROWS = 8  # rows up to which a right from afar goes by once, a few of its rows at a time
@@ -37,6 +37,7 @@ _DIRECT_ROWS = 32  # rows up to which it is better read where it lies than packe
 _DIRECT_VECTORS = 3  # of its tiles: the fewer panels of rows, the less often right comes back
 _SHORT_ROWS = 64  # rows up to which it is packed where it is used, never to come back
 _PANEL_VECTORS = 4  # vectors of columns in a panel, at most
+_TASK_COLUMNS = 512  # of a private right in a task, as far as it is known before tasks are chosen
 _LONG_RUN = 1024  # columns of a right that goes by
 _NEAR_BLOCK = 2  # times L1, of right that tiles of a panel of rows read one after the other
 _EVEN_GAIN = 0.97  # of the time that an even division takes away at least, to be worth lower tiles
@@ -112,10 +113,13 @@ def _with_tile(
     unroll = 4 if g.inner >= 4 else 1
     width = vectors * lanes
     whole = packs_columns(g, threads)
-    depth = _depth(g, width, left, right, unroll, panels.count == 1, whole)
+    columns = min(g.columns.extent, _TASK_COLUMNS)
+    depth = _depth(g, width, left, right, unroll, panels.count == 1, whole, columns)
     if depth == 8 and depth < g.inner and right == DIRECT:
         vectors, unroll = min(vectors, 2), 8
     price, task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
+    if task_columns < columns:  # the fewer blocks, the less often partial sums come and go
+        depth = _depth(g, width, left, right, unroll, panels.count == 1, whole, task_columns)
     return price, Blocking(
         OUTER,
         lanes,
@@ -251,9 +255,10 @@ def packs_once(g: Geometry) -> bool:
 
 
 def _depth(
-    g: Geometry, width: int, left: int, right: int, unroll: int, single: bool, whole: bool
-) -> int:
-    """Inner positions at a time: the sliver of right fills a quarter of L2. Blocks are even.
+    g: Geometry, width: int, left: int, right: int, unroll: int, single: bool, whole: bool, columns: int
+) -> int:  # fmt: skip
+    """Inner positions at a time: the sliver of right fills a quarter of L2, and what a task packs of so many columns
+    nearly all of it. Blocks are even.
 
     Blocks that fit L1 are slower (Zen 4, 1024 cubed, one thread: depth 176 94 GFLOP/s, 512 103, 1024 107):
     L2 feeds the tiles well enough, and partial sums cost more. They wait in the output; one of another
@@ -266,9 +271,9 @@ def _depth(
     l2 = g.scope.target.l2 // g.dtype.bytes
     room = l2 // 4 // width
     if right == PRIVATE:
-        room = min(room, int(0.9 * l2) // min(g.columns.extent, 512))
+        room = min(room, int(0.9 * l2) // columns)
         if _is_short(g):  # 16x4096x1024 by 128 rows 1.10 ms, by 256 1.49
-            room = min(room, l2 // 8 // min(g.columns.extent, 512))
+            room = min(room, l2 // 8 // columns)
     if right == DIRECT and _is_far(g):
         room = l2 // 8 // width  # 64x64x16384: 0.69 ms, packed 1.30
         if g.rows.extent <= _STREAMED_ROWS and g.columns.extent > 4 * width:

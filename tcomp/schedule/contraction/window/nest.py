@@ -8,17 +8,24 @@ parallel task = (batch, stack, block of lines, block of channels):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
+from itertools import product
 from math import ceil, prod
 from typing import TypeAlias
 
+from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import (
     Buffer,
+    Const,
     Declare,
     Expr,
     For,
+    If,
+    IntValue,
     Load,
+    Op,
     Shuffle,
     Space,
     Stmt,
@@ -34,6 +41,8 @@ from tcomp.schedule.contraction.window.coordinates import Reach, copy_of, counte
 from tcomp.schedule.contraction.window.decisions import CHANNELS, WindowBlocking, sides
 from tcomp.schedule.contraction.window.frame import Frame
 from tcomp.schedule.vectorize import vectorize
+
+_PHASES = 16  # values of a batch that are told apart
 
 Pixel: TypeAlias = Callable[[Place, int, Expr | None], Expr]  # where, lanes, which of them matter
 
@@ -201,19 +210,54 @@ class WindowNest:
             base = self._panel(place[self.f.batch.at], columns.first // self.width)
             return Load(self.packed, base + depth * self.width + v * self.b.lanes, self.b.lanes)
 
+        def terms(batch: int | None) -> list[Stmt]:
+            known = {} if batch is None else {self.f.batch.at: Int.of(batch)}
+
+            def body(at: Place) -> list[Stmt]:
+                def outside(i: int) -> bool:
+                    here = at | known | {self.rows.at: rows.first + i}
+                    return any(_is_outside(index.sub(here), axis) for index, axis in guarded)
+
+                return sums.add_product(row, vector, at, self.f.scope.target.has_fma, outside)
+
+            return self._terms(list(self.f.inner), place, {}, body)
+
         guarded = self.f.guarded_axes() if self.by_channels else []
-
-        def body(at: Place) -> list[Stmt]:
-            def outside(i: int) -> bool:
-                here = at | {self.rows.at: rows.first + i}
-                return any(_is_outside(index.sub(here), axis) for index, axis in guarded)
-
-            return sums.add_product(row, vector, at, self.f.scope.target.has_fma, outside)
-
-        statements = sums.zero() + self._terms(list(self.f.inner), place, {}, body)
+        statements = sums.zero() + self._by_batch(place[self.f.batch.at], guarded, terms)
         if self.stored is self.columns:
             return statements + self._stored(sums, shape, rows, columns, place)
         return statements + self._turned(sums, shape, rows, columns, place)
+
+    def _by_batch(
+        self, batch: Int, guarded: Sequence[tuple[Int, Axis]], terms: Callable[[int | None], list[Stmt]]
+    ) -> list[Stmt]:  # fmt: skip
+        """The terms; once for each set of taps that are outside the image, where that depends on the batch, as it
+        does on the phase of a transposed convolution."""
+        extent, at = self.f.batch.extent, self.f.batch.at
+        written = self.f.inner[len(self.f.inner) - self.b.unrolled :]
+        moving = [self.rows, *written] if self.panels.count == 1 else written
+        moves = {at, *(d.at for d in moving)}
+        ends = [(i, a) for i, a in guarded if at in i.leaves() and i.leaves() <= moves]
+        if not 1 < extent <= _PHASES or not ends:
+            return terms(None)
+        points = [
+            {d.at: Int.of(k) for d, k in zip(moving, ks, strict=True)}
+            for ks in product(*(range(d.extent) for d in moving))
+        ]
+        groups: dict[tuple[bool, ...], list[int]] = {}
+        for n in range(extent):
+            here = [point | {at: Int.of(n)} for point in points]
+            flags = tuple(_is_outside(i.sub(p), axis) for p in here for i, axis in ends)
+            groups.setdefault(flags, []).append(n)
+        (first, *rest), found = groups.values(), list[Stmt]()
+        found = terms(first[0])
+        for numbers in rest:
+            tests: list[Expr] = [
+                Op("eq", (IntValue(batch, i64), Const(n, i64)), boolean) for n in numbers
+            ]
+            test = reduce(lambda a, b: Op("or", (a, b), boolean), tests)
+            found = [If(test, tuple(terms(numbers[0])), tuple(found))]
+        return found
 
     def _terms(
         self,
