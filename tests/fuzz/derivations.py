@@ -377,6 +377,7 @@ def _squares(choices: Choices) -> str:
             "(sum[k](X[i, k] * Z[j, k]) - t[j]) * s[j] + t[j]",
             "sum[k](X[i, k] * Z[j, k]) + s[j] - t[j]",
             "exp(sum[k](X[i, k])) * exp(s[j])",
+            "log(exp(s[j]) / sum[k](exp(X[i, k])))",
             "maximum(s[j], t[j]) + max[k](X[i, k] + Z[j, k])",
         )
     )
