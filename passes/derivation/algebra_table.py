@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcomp.passes.derivation import linear, online, prefix, windows
+from tcomp.passes.derivation import linear, logarithms, online, prefix, windows
 from tcomp.passes.derivation.index.reindex import on_definitions
 from tcomp.passes.derivation.rule import Rule, at_definitions, everywhere
 from tcomp.passes.semiring import REDUCTIONS
@@ -64,9 +64,18 @@ ALGEBRA_RULES: tuple[Rule, ...] = (
         "exponentials",
         "exp(a) * exp(b)",
         "exp(a + b)",
-        "also exp(a) / exp(b) = exp(a - b), log(exp(a)) = a",
+        "also exp(a) / exp(b) = exp(a - b)",
         "homomorphism",
-        everywhere(linear.join_exponentials, "mul", "div", "log", "log2"),
+        everywhere(linear.join_exponentials, "mul", "div"),
+        certain=True,
+    ),
+    Rule(
+        "logarithms",
+        "log(exp(a) / s)",
+        "a - log(s)",
+        "also of products and quotients, log(f * g) = log(f) + log(g); f, g and s are sums or products of exponentials",
+        "homomorphism",
+        logarithms.split_logarithms,
         certain=True,
     ),
     Rule(

@@ -256,14 +256,10 @@ def split_by_divisor(node: Expr, taken: set[str]) -> Iterator[Expr]:
 
 
 def join_exponentials(node: Expr, taken: set[str]) -> Iterator[Expr]:
-    """exp(a) * exp(b) = exp(a + b), exp(a) / exp(b) = exp(a - b), log(exp(a)) = a."""
+    """exp(a) * exp(b) = exp(a + b) and exp(a) / exp(b) = exp(a - b)."""
     match node:
         case Apply("mul" | "div", (Apply("exp" | "exp2" as f, (a,), _), Apply(g, (b,), _)), t) if (
             f == g
         ):
             joined = Apply("add" if node.op == "mul" else "sub", (a, b), t)
             yield Apply(f, (joined,), t)
-        case Apply("log", (Apply("exp", (a,), _),), _) | Apply(
-            "log2", (Apply("exp2", (a,), _),), _
-        ):
-            yield a

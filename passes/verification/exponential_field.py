@@ -28,6 +28,8 @@ MASK = (1 << HALF) - 1
 class ExponentialField(FieldInterpreter):
     """Evaluates with floats as pairs of residues; results are the residues modulo P alone."""
 
+    p, q = P, Q
+
     def run(self) -> tuple[Array, ...]:
         found = zip(super().run(), self.program.results, strict=True)
         return tuple(a >> HALF if t.dtype.is_float else a for a, t in found)
@@ -36,57 +38,59 @@ class ExponentialField(FieldInterpreter):
         given = super().input_array(tensor, inputs)
         if not tensor.dtype.is_float:
             return given
-        return _packed(given % P, mixed("q", [given]) % Q)
+        return packed(given % self.p, mixed("q", [given]) % self.q)
 
     def constant(self, value: float | int | bool, dtype: DType, rank: int) -> Array:
         if not dtype.is_float:
             return Interpreter.constant(self, value, dtype, rank)
-        pair = _packed(np.int64(residue(value, dtype, P)), np.int64(residue(value, dtype, Q)))
+        pair = packed(
+            np.int64(residue(value, dtype, self.p)), np.int64(residue(value, dtype, self.q))
+        )
         return np.full((1,) * rank, pair, np.int64)
 
     def convert(self, values: Array, source: DType, target: DType) -> Array:
         if source.is_float or not target.is_float:
             return super().convert(values, source, target)
         whole = values.astype(np.int64)
-        return _packed(whole % P, whole % Q)
+        return packed(whole % self.p, whole % self.q)
 
     def apply(self, node: Apply, operands: list[Array]) -> Array:
         if not any(a.dtype.is_float for a in node.args):
             return Interpreter.apply(self, node, operands)
         if node.op in ("add", "sub", "mul", "neg", "fma", "div"):
-            high = _ring(node.op, [o >> HALF for o in operands], P)
-            return _packed(high, _ring(node.op, [o & MASK for o in operands], Q))
+            high = _ring(node.op, [o >> HALF for o in operands], self.p)
+            return packed(high, _ring(node.op, [o & MASK for o in operands], self.q))
         if node.op in ("where", "minimum", "maximum"):  # of equal first halves either is right
             return np.asarray(OPS[node.op].numpy(*operands))
         if node.op in BASES:
-            return _opaque(_power(BASES[node.op], operands[0] & MASK))
+            return self.opaque(_power(BASES[node.op], operands[0] & MASK, self.p))
         highs = [
             o >> HALF if a.dtype.is_float else o for o, a in zip(operands, node.args, strict=True)
         ]
         if OPS[node.op].rule in (TypeRule.COMPARISON, TypeRule.TEST):
             return super().apply(node, highs)
-        return _opaque(super().apply(node, highs) % P)
+        return self.opaque(super().apply(node, highs) % self.p)
 
     def reduce_block(self, node: Reduce, parts: list[Array], extents: tuple[int, ...]) -> Any:
         if not node.body.dtype.is_float or node.op not in ("sum", "prod"):
             return super().reduce_block(node, parts, extents)
-        halves = (([v >> HALF for v in parts], P), ([v & MASK for v in parts], Q))
-        return _packed(*(_fold(node.op, vs, extents, modulus) for vs, modulus in halves))
+        halves = (([v >> HALF for v in parts], self.p), ([v & MASK for v in parts], self.q))
+        return packed(*(_fold(node.op, vs, extents, modulus) for vs, modulus in halves))
 
     def combine(self, node: Reduce, earlier: Array, later: Array) -> Array:
         if not node.body.dtype.is_float or node.op not in ("sum", "prod"):
             return super().combine(node, earlier, later)
         op = "add" if node.op == "sum" else "mul"
-        high = _ring(op, [earlier >> HALF, later >> HALF], P)
-        return _packed(high, _ring(op, [earlier & MASK, later & MASK], Q))
+        high = _ring(op, [earlier >> HALF, later >> HALF], self.p)
+        return packed(high, _ring(op, [earlier & MASK, later & MASK], self.q))
+
+    def opaque(self, high: Array) -> Array:
+        """The pair of a residue modulo P whose other half means nothing."""
+        return packed(high, mixed("q", [high]) % self.q)
 
 
-def _packed(high: Array, low: Array) -> Array:
+def packed(high: Array, low: Array) -> Array:
     return high << HALF | low
-
-
-def _opaque(high: Array) -> Array:
-    return _packed(high, mixed("q", [high]) % Q)
 
 
 def _ring(op: str, operands: list[Array], modulus: int) -> Array:
@@ -118,9 +122,9 @@ def _fold(op: str, parts: list[Array], extents: tuple[int, ...], modulus: int) -
     return product
 
 
-def _power(base: int, exponents: Array) -> Array:
+def _power(base: int, exponents: Array, modulus: int) -> Array:
     result = np.ones_like(exponents)
-    for bit in range(Q.bit_length()):
-        result = np.where(exponents >> bit & 1, result * base % P, result)
-        base = base * base % P
+    for bit in range(modulus.bit_length()):
+        result = np.where(exponents >> bit & 1, result * base % modulus, result)
+        base = base * base % modulus
     return result

@@ -20,6 +20,7 @@ from tcomp.ir.tensor.sampling import draw_inputs, logical, position_ranges
 from tcomp.passes.simplify import simplify
 from tcomp.passes.verification.exponential_field import BASES, ExponentialField
 from tcomp.passes.verification.field import PRIME, FieldInterpreter
+from tcomp.passes.verification.logarithm_field import LOGARITHMS, LogarithmField
 from tcomp.passes.verification.ordered_ring import OrderedRing
 from tcomp.passes.verification.shrink import shrunk
 
@@ -106,6 +107,8 @@ def _arithmetics(first: Program, second: Program) -> list[type[FieldInterpreter]
     found: list[type[FieldInterpreter]] = [FieldInterpreter]
     if ops & set(BASES):
         found.append(ExponentialField)
+    if ops & set(LOGARITHMS):
+        found.append(LogarithmField)
     if ops & {"max", "min", "maximum", "minimum"}:
         found.append(OrderedRing)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,8 +15,12 @@ from tcomp.ir.tensor.printer import print_program
 from tcomp.ir.tensor.sampling import draw_inputs
 from tcomp.ir.tensor.verifier import verify
 from tcomp.lang import lower, parse
-from tcomp.passes.derivation import derive
+from tcomp.passes.derivation import RULES, derive
+from tcomp.passes.derivation.rules import EIGHTHS
 from tcomp.passes.derivation.search import State
+from tcomp.passes.derivation.strassen import strassen
+from tcomp.passes.derivation.toom_cook import toom_cook
+from tcomp.passes.derivation.winograd import winograd
 from tcomp.passes.verification import verify_equal
 from tests.fuzz.choices import Choices, Seeded
 
@@ -23,6 +28,14 @@ SECONDS = 0.2  # of search for a program: what every compilation spends
 MOST_STATES = 24  # compared for each program: the cheapest, and a spread of the others
 MOST_INTERPRETED = 4
 _EXTENTS = (4, 3, 5, 6, 8, 2, 7, 1, 12)
+# Lemmas for products of thousands and for images at the sizes of these programs.
+_SMALL = {
+    "Strassen": strassen(1, 4),
+    "Strassen, two levels": strassen(2, 4),
+    "Winograd F(2, 3)": winograd(toom_cook(2, 3, (0, 1, -1)), least_tiles=1),
+    "Winograd F(4, 3)": winograd(toom_cook(4, 3, (0, *EIGHTHS)), least_tiles=1),
+}
+EVERY_RULE = tuple(replace(r, apply=_SMALL.get(r.name, r.apply)) for r in RULES)
 
 
 def program_of(seed: int) -> Program:
@@ -38,7 +51,7 @@ def check(seed: int) -> Counter[str]:
     Raises AssertionError naming the rule and showing both programs where one is unequal.
     """
     source = program_of(seed)
-    found = derive(source, seconds=SECONDS)
+    found = derive(source, seconds=SECONDS, rules=EVERY_RULE)
     states = _spread(found.explored[1:])
     fired = Counter({f"rule {s.rule}": 1 for s in found.explored[1:]})
     for state in states:
@@ -163,7 +176,7 @@ def _convolution(choices: Choices) -> str:
         choices.pick((1, 1, 2)),
         choices.integer(0, 2),
     )
-    c, o, long = choices.pick((2, 3, 1)), choices.pick((2, 3)), choices.pick((7, 8, 12, 15))
+    c, o, long = choices.pick((2, 4, 3, 1)), choices.pick((2, 4, 3)), choices.pick((7, 8, 12, 15))
     width = (long + 2 * pad - dilation * (taps - 1) - 1) // stride + 1
     if width < 1:
         return _convolution(choices)
@@ -273,7 +286,116 @@ def _skewed(choices: Choices) -> str:
     )
 
 
+def _band(choices: Choices) -> str:
+    """Queries times the keys of a band, or weights of a band times values."""
+    kind, rows, width = (
+        choices.pick(("f32", "f64")),
+        choices.pick((17, 32, 40)),
+        choices.pick((17, 20)),
+    )
+    step, pad = choices.pick((1, 1, 2)), choices.integer(0, 9)
+    place = f"m + {step}*w - {pad}"
+    if choices.integer(0, 1):
+        return (
+            f"def f(A: {kind}[{rows}, {width}], V: {kind}[{rows}, 3]) -> Y: {kind}[{rows}, 3]:\n"
+            f"    Y[m, n] = sum[w](A[m, w] * (V[{place}, n] else 0.0))\n"
+        )
+    return (
+        f"def f(A: {kind}[{rows}, 3], B: {kind}[{rows}, 3]) -> Y: {kind}[{rows}, {width}]:\n"
+        f"    Y[m, w] = sum[k](A[m, k] * (B[{place}, k] else 0.0))\n"
+    )
+
+
+def _backwards(choices: Choices) -> str:
+    """Filters that slide backwards, and rows from the last one on."""
+    kind, n, taps = (
+        choices.pick(("f32", "f64", "i32")),
+        choices.pick((8, 9, 12)),
+        choices.pick((3, 2)),
+    )
+    c, o = choices.pick((4, 5, 2)), choices.pick((4, 3))
+    form = choices.integer(0, 2)
+    if form == 0:  # of one element: a transposed convolution of a pixel
+        return (
+            f"def f(I: {kind}[{c}, 1], F: {kind}[{c}, {o}, {taps}]) -> Y: {kind}[{o}, {taps}]:\n"
+            f"    Y[o, x] = sum[c, r]((I[c, x - r] else 0) * F[c, o, r])\n"
+        )
+    if form == 1:
+        return (
+            f"def f(I: {kind}[{c}, {n}], F: {kind}[{o}, {c}, {taps}]) -> Y: {kind}[{o}, {n}]:\n"
+            f"    Y[o, x] = sum[c, r]((I[c, x - r + {choices.integer(0, 2)}] else 0) * F[o, c, r])\n"
+        )
+    return (
+        f"def f(A: {kind}[{n}, {c}], B: {kind}[{c}, {o}]) -> Y: {kind}[{n}, {o}]:\n"
+        f"    Y[i, j] = sum[k](A[{n} - 1 - i, k] * B[{c} - 1 - k, j])\n"
+    )
+
+
+def _flattened(choices: Choices) -> str:
+    """Sums over quotient and remainder of one position."""
+    kind, inner, outer = _kind(choices), choices.pick((2, 3, 4)), choices.pick((2, 3, 5))
+    n, low = inner * outer, choices.integer(0, 1)
+    place = f"{inner}*q + p"
+    return (
+        f"def f(A: {kind}[{n}, 4], B: {kind}[{n}]) -> Y: {kind}[4]:\n"
+        f"    Y[i] = sum[q in {low}:{outer}, p in 0:{inner}](A[{place}, i] * B[{place}])\n"
+    )
+
+
+def _stretch(choices: Choices) -> str:
+    """Prefixes, long windows, and windows in two directions, of sums and maxima."""
+    op, nothing = choices.pick((("sum", "0.0"), ("max", "-inf"), ("min", "inf")))
+    n, m, form = choices.pick((11, 16, 20)), choices.pick((1, 2, 3)), choices.integer(0, 3)
+    head = f"def f(X: f32[{m}, {n}]) -> Y: f32[{m}, {n}]:\n"
+    if form == 0:
+        return head + f"    Y[m, i] = {op}[j in 0:{n}](where(j <= i, X[m, j], {nothing}))\n"
+    if form == 1:
+        taps = choices.pick((8, 9, 11, 12))
+        return (
+            head + f"    Y[m, i] = {op}[r in 0:{taps}](X[m, i + r - {taps // 2}] else {nothing})\n"
+        )
+    if form == 2:
+        return (
+            f"def f(X: f32[{n}, {n}], u: f32[3], v: f32[2]) -> Y: f32[{n}, {n}]:\n"
+            f"    Y[y, x] = sum[r, s](u[r] * v[s] * (X[y + r - 1, x + s - 1] else 0.0))\n"
+        )
+    a, b = choices.pick((2, 3)), choices.pick((1, 2, 5))
+    return (
+        f"def f(X: f32[{n}, {n}]) -> Y: f32[{n}, {n}]:\n"
+        f"    Y[y, x] = (X[y, x] else 0.0) + {a}*(X[y, x + 1] else 0.0) "
+        f"+ {b}*((X[y + 1, x] else 0.0) + {a}*(X[y + 1, x + 1] else 0.0))\n"
+    )
+
+
+def _squares(choices: Choices) -> str:
+    """Distances, scales with shifts, and exponentials that meet."""
+    a, b, c = (choices.pick((2, 3, 5, 7)) for _ in range(3))
+    head = f"def f(X: f32[{a}, {c}], Z: f32[{b}, {c}], s: f32[{b}], t: f32[{b}]) -> Y: f32[{a}, {b}]:\n"
+    body = choices.pick(
+        (
+            "sum[k]((X[i, k] - Z[j, k]) * (X[i, k] - Z[j, k]))",
+            "(sum[k](X[i, k] * Z[j, k]) - t[j]) * s[j] + t[j]",
+            "sum[k](X[i, k] * Z[j, k]) + s[j] - t[j]",
+            "exp(sum[k](X[i, k])) * exp(s[j])",
+            "log(exp(s[j]) / sum[k](exp(X[i, k])))",
+            "maximum(s[j], t[j]) + max[k](X[i, k] + Z[j, k])",
+        )
+    )
+    return head + f"    Y[i, j] = {body}\n"
+
+
+def _projected(choices: Choices) -> str:
+    """Products that share an operand."""
+    n, m, p, q = (choices.pick((2, 3, 4, 8, 8)) for _ in range(4))
+    kind = choices.pick(("f32", "f64"))
+    return (
+        f"def f(X: {kind}[{n}, {m}], V: {kind}[{m}, {p}], W: {kind}[{m}, {q}])"
+        f" -> (P: {kind}[{n}, {p}], Q: {kind}[{n}, {q}]):\n"
+        f"    P[i, j] = sum[k](X[i, k] * V[k, j])\n    Q[i, j] = sum[k](X[i, k] * W[k, j])\n"
+    )
+
+
 FAMILIES: tuple[Callable[[Choices], str], ...] = (
     _sum_of_products, _sum_of_products, _chain, _joined, _convolution, _zero_insertion, _quotients,
-    _joint_by_where, _deltas, _rows, _skewed,
+    _joint_by_where, _deltas, _rows, _skewed, _band, _backwards, _flattened, _stretch, _squares, _projected,
 )  # fmt: skip

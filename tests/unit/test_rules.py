@@ -114,6 +114,12 @@ CASES: dict[str, tuple[str, ...]] = {
         "def f(a: f64[M], b: f64[M]) -> y: f64[M]:\n    y[i] = exp(a[i]) * exp(b[i])\n",
         "def f(a: f64[M], b: f64[M]) -> y: f64[M]:\n    y[i] = exp2(a[i]) / exp2(b[i])\n",
     ),
+    "logarithms": (
+        "def f(X: f64[M, N]) -> Y: f64[M, N]:\n    m[i] = max[j](X[i, j])\n"
+        "    E[i, j] = exp(X[i, j] - m[i])\n    S[i] = sum[j](E[i, j])\n    Y[i, j] = log(E[i, j] / S[i])\n",
+        "def f(a: f64[M], b: f64[M]) -> y: f64[M]:\n    y[i] = log2(exp2(a[i]) * (exp(b[i]) + 2.5)) * 3\n",
+        "def f(a: f64[M], X: f64[M, K]) -> y: f64[M]:\n    y[i] = log(exp(a[i])) + log(sum[k](exp(X[i, k])) / {c})\n",
+    ),
     "window sharing": (
         "def f(X: {t}[N + K, M + 3], w: {t}[K], v: {t}[3]) -> y: {t}[N, M]:\n"
         "    y[i, j] = sum[r, s](w[r] * v[s] * X[i + r, j + s])\n",
@@ -261,6 +267,18 @@ REFUSED = {
         "def f(L: f32[4, 8], V: f32[8]) -> y: f32[4]:\n    m[i] = max[t](L[i, t])\n"
         "    E[i, t] = exp(L[i, t] - m[i])\n    s[i] = sum[t](E[i, t])\n"
         "    y[i] = sum[t](E[i, t] * (V[t] / s[i]))\n",
+    ),
+    "a factor that may be negative": (
+        "logarithms",
+        "def f(a: f32[5], b: f32[5]) -> y: f32[5]:\n    y[i] = log(exp(a[i]) * b[i])\n",
+    ),
+    "the logarithm of a sum": (
+        "logarithms",
+        "def f(a: f32[5], b: f32[5]) -> y: f32[5]:\n    y[i] = log(exp(a[i]) + exp(b[i]))\n",
+    ),
+    "exponentials of another base have another logarithm": (
+        "logarithms",
+        "def f(a: f32[5]) -> y: f32[5]:\n    y[i] = log2(exp(a[i]))\n",
     ),
     "exponentials of other bases stay": (
         "exponentials",

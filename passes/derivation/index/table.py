@@ -135,6 +135,7 @@ INDEX_RULES: tuple[Rule, ...] = (
         "every position that moves with r goes backwards, or every one in which r slides",
         _OLLIE + ", variable substitution",
         everywhere(reversal.reverse_sum, "sum"),
+        certain=True,
     ),
     Rule(
         "reversal",

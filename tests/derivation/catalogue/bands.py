@@ -77,7 +77,7 @@ CASES = (
         at_least(1, residues_as_batch(4, 1)), "chosen", 60.0,
     ),
     Case(
-        0, "G2BMM, dilation 3", "prime, batched", band(3, 1009, 37, 41, 3),
+        0, "G2BMM, dilation 3", "prime, batched", band(2, 1009, 37, 41, 3),
         at_least(1, residues_as_batch(3, 1)), "either", 60.0,
     ),
     Case(0, "G2BMM in blocks", "stated", band(8, 2048, 64, 65, 4), blocks(8, 2048, 65, 4), "either", 60.0),

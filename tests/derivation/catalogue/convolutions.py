@@ -21,6 +21,11 @@ CONVOLUTION = (
     "def f(I: f32[{n}, {c}, {h}, {w}], F: f32[{o}, {c}, {r}, {s}]) -> Y: f32[{n}, {o}, {h}, {w}]:\n"
     "    Y[n, o, y, x] = sum[c, r, s]((I[n, c, y + {d}*r - {p}, x + {d}*s - {q}] else 0.0) * F[o, c, r, s])\n"
 )
+# A convolution in the sense of signal processing, and a transposed one with stride 1: filters slide backwards.
+TURNED = (
+    "def f(I: f32[{n}, {c}, {h}, {h}], F: f32[{c}, {c}, 3, 3]) -> Y: f32[{n}, {c}, {h}, {h}]:\n"
+    "    Y[n, o, y, x] = sum[c, r, s]((I[n, c, y - r + 1, x - s + 1] else 0.0) * F[o, c, r, s])\n"
+)
 NHWC = (
     "def f(A: f32[{n}, {h}, {h}, {c}], K: f32[3, 3, {o}, {c}]) -> Y: f32[{n}, {h}, {h}, {o}]:\n"
     "    Y[n, y, x, o] = sum[c, r, s]((A[n, y + r - 1, x + s - 1, c] else 0.0) * K[r, s, o, c])\n"
@@ -118,11 +123,14 @@ def transformed(most: int) -> Form:
 # -- cases -------------------------------------------------------------------------------------------
 
 
-def _winograd(n: int, c: int, h: int, variant: str, verdict: str = "chosen", r: int = 3) -> Case:
+def _winograd(
+    n: int, c: int, h: int, variant: str, verdict: str = "chosen", turned: bool = False
+) -> Case:
     tiles = -(-h // 2)
     form = transformed(n * c * c * 16 * tiles * tiles)  # of 36 products for each tile of 2 x 2
-    text = conv(n, c, h, c, 3, r)
-    return Case(28, f"Winograd {c}x{h}x{h}", variant, text, form, verdict, 60.0, "F", looks=30)
+    text = TURNED.format(n=n, c=c, h=h) if turned else conv(n, c, h, c, 3, 3)
+    title = f"Winograd {c}x{h}x{h}" + (", filters turned" if turned else "")
+    return Case(28, title, variant, text, form, verdict, 60.0, "F", looks=30)
 
 
 ONE_BY_ONE = (
@@ -290,6 +298,8 @@ WINOGRAD = (
     _winograd(1, 256, 14, "stated"),
     _winograd(2, 128, 29, "odd, batched"),
     _winograd(3, 61, 23, "prime, batched"),
+    _winograd(1, 64, 56, "stated", turned=True),
+    _winograd(3, 61, 23, "prime, batched", turned=True),
     # Sixteen tiles are just enough: measured 1.85 times as fast (docs/performance.md).
     _winograd(1, 512, 7, "stated"),
     # One tile fewer along an axis is not.

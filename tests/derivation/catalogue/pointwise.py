@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tcomp.ir.tensor.nodes import Program, Read, Reduce, Scan, postorder
+from tcomp.ir.tensor.nodes import Apply, Program, Read, Reduce, Scan, postorder
 from tcomp.passes import split_constants
+from tcomp.passes.derivation.estimate import extent
 from tcomp.passes.lift import postorder_outside_reductions
+from tcomp.passes.scoping import free_iters
 from tests.derivation.catalogue.case import Case
 from tests.derivation.forms import Form, largest
 
@@ -33,6 +35,12 @@ ATTENTION = (
     "    E[h, s, t] = exp(L[h, s, t] - m[h, s])\n    P[h, s, t] = E[h, s, t] / sum[u](E[h, s, u])\n"
     "    O[h, s, d] = sum[t](P[h, s, t] * V[h, t, d])\n"
 )
+# The logarithm of a softmax, as one writes it: a logarithm for each element.
+LIKELIHOOD = (
+    "def f(X: f32[{b}, {m}, {n}]) -> Y: f32[{b}, {m}, {n}]:\n    M[b, i] = max[j](X[b, i, j])\n"
+    "    E[b, i, j] = exp(X[b, i, j] - M[b, i])\n    S[b, i] = sum[j](E[b, i, j])\n"
+    "    Y[b, i, j] = log(E[b, i, j] / S[b, i])\n"
+)
 
 
 def sums_of(*alone: str) -> Form:
@@ -59,6 +67,21 @@ def operations_outside(constants: str, *wanted: str) -> Form:
             getattr(n, "op", "") for d in results for n in postorder_outside_reductions(d.body)
         ]
         return sorted(x for x in outside if x not in ("", "sum")) == sorted(wanted)
+
+    return is_it
+
+
+def logarithms(most: int) -> Form:
+    """So many logarithms are taken."""
+
+    def is_it(program: Program) -> bool:
+        taken = [
+            extent(free_iters(n))
+            for d in program.definitions()
+            for n in postorder(d.body)
+            if isinstance(n, Apply) and n.op == "log"
+        ]
+        return sum(taken) <= most
 
     return is_it
 
@@ -110,7 +133,15 @@ def _attention(variant: str, h: int, s: int, t: int, d: int) -> Case:
     )
 
 
+def _likelihood(variant: str, b: int, m: int, n: int) -> Case:
+    text = LIKELIHOOD.format(b=b, m=m, n=n)
+    return Case(0, "the logarithm of a softmax", variant, text, logarithms(b * m))
+
+
 CASES = (
+    _likelihood("stated", 1, 256, 1000),
+    _likelihood("odd, prime", 1, 61, 509),
+    _likelihood("batched", 5, 33, 45),
     _residual("stated", 1, 4096, 1024),
     _residual("odd, prime", 1, 509, 257),
     _residual("prime, batched", 5, 101, 67),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcomp.ir.tensor.nodes import Program, Reduce, postorder
+from tcomp.ir.tensor.nodes import Apply, Program, Reduce, postorder
 from tcomp.passes import split_constants
 from tcomp.passes.derivation.estimate import extent
 from tests.derivation.catalogue.case import Case
@@ -46,6 +46,29 @@ LAYERS = (
     "    H[b in 0:{b}, i in 0:{m}, j in 0:{n}] = {act}(sum[k](X[b, i, k] * V[k, j]))\n"
     "    Y[b, i, p] = sum[j in 0:{n}](H[b, i, j] * W[j, p])\n"
 )
+SLICE = (
+    "def f(A: f32[{b}, {m}, {k}], B: f32[{b}, {k}, {n}]) -> Y: f32[{b}, {r}, {n}]:\n"
+    "    C[b in 0:{b}, i in 0:{m}, j in 0:{n}] = sum[k](A[b, i, k] * B[b, k, j])\n"
+    "    Y[b, i, j] = C[b, 2*i + 3, j]\n"
+)
+SUM_OF_SLICE = (
+    "def f(A: f32[{b}, {m}, {k}], B: f32[{b}, {k}, {n}]) -> Y: f32[{b}, {n}]:\n"
+    "    C[b in 0:{b}, i in 0:{m}, j in 0:{n}] = sum[k](A[b, i, k] * B[b, k, j])\n"
+    "    Y[b, j] = sum[i in 0:{r}](C[b, i + 3, j])\n"
+)
+# Rows of two tensors one after the other, summed over, or each multiplied.
+JOINED = (
+    "def f(A: f32[{b}, {m}, {k}], B: f32[{b}, {n}, {k}], W: f32[{m} + {n}, {r}]) -> Y: f32[{b}, {k}, {r}]:\n"
+    "    C[b in 0:{b}, i in 0:{m} + {n}, k in 0:{k}] = "
+    "where(i < {m}, (A[b, i, k] else 0.0), (B[b, i - {m}, k] else 0.0))\n"
+    "    Y[b, k, j] = sum[i](C[b, i, k] * W[i, j])\n"
+)
+BESIDE = (
+    "def f(A: f32[{b}, {m}, {k}], B: f32[{b}, {n}, {k}], W: f32[{k}, {r}]) -> Y: f32[{b}, {m} + {n}, {r}]:\n"
+    "    C[b in 0:{b}, i in 0:{m} + {n}, k in 0:{k}] = "
+    "where(i < {m}, (A[b, i, k] else 0.0), (B[b, i - {m}, k] else 0.0))\n"
+    "    Y[b, i, j] = sum[k](C[b, i, k] * W[k, j])\n"
+)
 
 
 def at_most(operations: float, constants: str = "") -> Form:
@@ -61,6 +84,18 @@ def at_most(operations: float, constants: str = "") -> Form:
 
 def trace_without_product(b: int, m: int, k: int) -> Form:
     return lambda p: work(p) <= 3 * b * m * k and largest(p) <= b * m
+
+
+def plain_products(number: int) -> Form:
+    """So many sums, none of which chooses between operands."""
+
+    def is_it(program: Program) -> bool:
+        nodes = [n for d in program.definitions() for n in postorder(d.body)]
+        sums = [n for n in nodes if isinstance(n, Reduce)]
+        chosen = [n for s in sums for n in postorder(s) if isinstance(n, Apply) and n.op == "where"]
+        return len(sums) == number and not chosen
+
+    return is_it
 
 
 def one_product(points: int) -> Form:
@@ -119,7 +154,22 @@ def _layers(variant: str, b: int, m: int, k: int, n: int, p: int, act: str = "")
     return Case(13, title, variant, text, form, verdict, constants="V W", looks=200)
 
 
+def _parts(variant: str, b: int, m: int, k: int, n: int, r: int) -> tuple[Case, ...]:
+    sizes = {"b": b, "m": m, "k": k, "n": n, "r": r}
+    rows, total = at_most(2.01 * b * r * k * n), at_most(2.1 * b * (r * k + k * n))
+    two = plain_products(2)
+    return (
+        Case(0, "rows of a product", variant, SLICE.format(**sizes), rows),
+        Case(0, "a sum of rows of a product", variant, SUM_OF_SLICE.format(**sizes), total),
+        Case(0, "a sum over a concatenation", variant, JOINED.format(**sizes), two, "either"),
+        Case(0, "rows of a concatenation", variant, BESIDE.format(**sizes), two, "either"),
+    )
+
+
 CASES = (
+    *_parts("stated", 1, 512, 256, 128, 64),
+    *_parts("odd, prime", 1, 131, 61, 67, 29),
+    *_parts("batched", 5, 63, 33, 45, 15),
     _vector("stated", 1, 1024, 1024, 1024),
     _vector("odd, prime", 1, 509, 1021, 257),
     _vector("prime, batched", 5, 97, 61, 113),
