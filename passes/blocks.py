@@ -54,6 +54,8 @@ def _longest(groups: Sequence[Group], plan: Plan, least_bytes: int) -> tuple[Gro
 
 def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
     """The groups as parts of one, or None where they cannot or should not be."""
+    if any(g.parts for g in run):
+        return None
     if any(s.ordered for g in run for s in g.shared):
         return _joined_in_steps(run, plan)
     members = tuple(d for group in run for d in group.members)
