@@ -20,11 +20,13 @@ from tcomp.ir.tensor.nodes import Definition, Read, Reduce, Tensor, postorder
 from tcomp.ir.tensor.regions import Range, Ranges, needed, reads_of, restricted
 from tcomp.ir.tensor.steps import states
 from tcomp.ir.tensor.tables import table_iters
-from tcomp.passes.group import has_reuse
+from tcomp.passes.group import MIN_POINTS, has_reuse
 from tcomp.passes.steps import in_steps
 
 LONGEST = 8  # groups
-LEAST_BYTES = 1 << 20  # handed on: less stays in a common cache anyway
+LEAST_BYTES = (
+    1 << 20
+)  # handed on by blocks that read something again: less stays in a common cache anyway
 BLOCK_BYTES = 1 << 19  # of what is handed on, in one block
 MOST_PRODUCTS = 512  # for each element handed on: with more, packing again for each block takes longer than moving
 _NEARER = 4  # how much faster what is read again comes: it stays in the shared cache, and is read in order
@@ -52,6 +54,8 @@ def _longest(groups: Sequence[Group], plan: Plan, least_bytes: int) -> tuple[Gro
 
 def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
     """The groups as parts of one, or None where they cannot or should not be."""
+    if any(g.parts for g in run):
+        return None
     if any(s.ordered for g in run for s in g.shared):
         return _joined_in_steps(run, plan)
     members = tuple(d for group in run for d in group.members)
@@ -64,12 +68,12 @@ def _joined(run: Sequence[Group], plan: Plan, least_bytes: int) -> Group | None:
         return None
     within = frozenset(t for g in run for t in g.scratch)
     across = [d for d in members[:-1] if d.tensor not in within]
-    if not _depends(members, handed) or sum(map(_bytes, across)) < least_bytes:
+    if not _depends(members, handed):
         return None
     if sum(map(_products, members)) > MOST_PRODUCTS * sum(_points(d, {}) for d in across):
         return None
     blocked = tuple(it for it in members[-1].iters if _divides(it, run, members, across))
-    if not blocked or not _pays(members, across, blocked):
+    if not blocked or not _pays(members, across, blocked, least_bytes):
         return None
     return Group(members, (), frozenset(handed), parts=tuple(run), blocked=blocked)
 
@@ -154,15 +158,31 @@ def _is_alone(steps: Group, ranges: Mapping[Definition, Ranges]) -> bool:
 
 
 def _pays(
-    members: Sequence[Definition], across: Sequence[Definition], blocked: tuple[Iter, ...]
+    members: Sequence[Definition],
+    across: Sequence[Definition],
+    blocked: tuple[Iter, ...],
+    least_bytes: int,
 ) -> bool:
     """Whether what is saved in moving intermediates is more than what all blocks read again."""
+    handed = sum(map(_bytes, across))
+    if handed < least_bytes and not any(_is_batch(it, members) for it in blocked):
+        return False
     counts: dict[Tensor, int] = {d.tensor: 1 for d in across}
     for definition in members:
         for tensor in set(_reads(definition)) & set(counts):
             counts[tensor] += 1
     saved = sum(_bytes(d) * counts[d.tensor] for d in across)
-    blocks = max(1, -(-sum(map(_bytes, across)) // BLOCK_BYTES))
+    blocks = max(1, -(-handed // BLOCK_BYTES))
+    return saved * _NEARER > blocks * _again(members, blocked)
+
+
+def _is_batch(it: Iter, members: Sequence[Definition]) -> bool:
+    """Whether blocks of an iterator read nothing that other blocks read."""
+    return bool(it.extent.constant >= MIN_POINTS) and not _again(members, (it,))
+
+
+def _again(members: Sequence[Definition], blocked: tuple[Iter, ...]) -> int:
+    """Bytes that products read at the same place in every block."""
     position: Ranges = {it: Range(Int.of(Iter("block", it.lo, it.hi)), 1) for it in blocked}
     ranges = needed(members, position)
     made = {d.tensor for d in members}
@@ -172,7 +192,7 @@ def _pays(
         for read in reads_of(definition)
         if read.tensor not in made and has_reuse(definition) and not _moves(read, moving)
     }
-    return saved * _NEARER > blocks * sum(again.values())
+    return sum(again.values())
 
 
 def _moves(read: Read, ranges: Ranges) -> bool:

@@ -8,6 +8,8 @@ only what the next one reads outlives it. A block of rows goes through all steps
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tcomp.ir.integer import Iter
 from tcomp.ir.plan import Group, Shared
 from tcomp.ir.tensor.nodes import Definition, Expr, Program, Read, Tensor, postorder
@@ -24,13 +26,21 @@ def in_steps(group: Group, program: Program) -> Group | None:
         return None
     step = group.shared[0].iter
     kept = states(group.members, step)
-    products = [d for d in group.members if has_reuse(d)]
-    if kept is None or not products or any(_turns(d, step, frozenset(kept)) for d in products):
+    if kept is None or not goes_by_parts(group.members, step):
         return None
     parts = step_parts(group, frozenset(kept), program)
     members = tuple(d for part in parts for d in part.members)
     inside = read_inside({d.tensor for d in members}, members, program)
     return Group(members, (Shared(step, ordered=True),), inside, parts=parts, blocked=(step,))
+
+
+def goes_by_parts(members: Sequence[Definition], step: Iter) -> bool:
+    """Whether the steps of a scan are worth making by parts, and can be."""
+    kept = states(members, step)
+    products = [d for d in members if has_reuse(d)]
+    if kept is None or not products:
+        return False
+    return not any(_turns(d, step, frozenset(kept)) for d in products)
 
 
 def _turns(definition: Definition, step: Iter, kept: frozenset[Tensor]) -> bool:

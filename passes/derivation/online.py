@@ -41,26 +41,40 @@ from tcomp.passes.derivation.index.reindex import fresh
 from tcomp.passes.derivation.rule import with_body
 from tcomp.passes.derivation.softmax import Softmax, softmaxes
 from tcomp.passes.inline import zero
-from tcomp.passes.scoping import free_iters, fresh_name, names_of, rename_bound
+from tcomp.passes.scoping import (
+    free_iters,
+    fresh_name,
+    iterator_names,
+    names_of,
+    plain_iter,
+    rename_bound,
+)
 from tcomp.passes.semiring import SUM_PRODUCT
 
 BLOCK = 128  # positions of a block
-LEAST_ROWS = 16  # of a product for vectors to run over
+LEAST_ROWS = (
+    16  # of a product, for vectors to run over: with fewer it is as fast to read all of a row twice
+)
 
 
 def one_pass(program: Program) -> Iterator[tuple[str, Program]]:
     """Every softmax of a program, made in one pass."""
     for found in softmaxes(program):
-        yield found.exponential.tensor.name, _rewritten(program, found)
+        made = _rewritten(program, found)
+        if made is not None:
+            yield found.exponential.tensor.name, made
 
 
-def _rewritten(program: Program, found: Softmax) -> Program:
+def _rewritten(program: Program, found: Softmax) -> Program | None:
     taken = names_of(program)
     length = int(found.position.extent)
     size = min(BLOCK, -(-length // 2))
     count = length // size
     values = _made_here(program, found, taken)
-    before, values, rows = _turned(found, values, taken)
+    products = list(_products(found, values))
+    if any(prod(int(it.extent) for it in each.rows) < LEAST_ROWS for each in products):
+        return None
+    before, values, rows = _turned(found, values, products, taken)
     maker = _Maker(found, values, rows, taken)
     block = fresh("block", 0, count, taken)
     inner = fresh(found.position.name, 0, size, taken)
@@ -99,12 +113,12 @@ class _Made:
 
     def here(self, tensor: Tensor, *index: Iter | Int) -> Read:
         """What the step itself made."""
-        return Read(tensor, tuple(map(Int.of, (*self.place.lead, *index))))
+        return Read(tensor, tuple(Int.of(i) for i in (*self.place.lead, *index)))
 
     def after(self, tensor: Tensor, *index: Iter | Int) -> Read:
         """What the last step made."""
         last = () if self.place.block is None else (self.place.block.hi - 1,)
-        return Read(tensor, tuple(map(Int.of, (*last, *index))))
+        return Read(tensor, tuple(Int.of(i) for i in (*last, *index)))
 
 
 class _Maker:
@@ -157,15 +171,18 @@ class _Maker:
         scale: Tensor,
         part: Tensor,
     ) -> None:
-        """The running value of one sum."""
+        """The running value of one sum, by the names of the exponentials' rows where it has them."""
         (it,) = node.iters
         index = dict(zip(self.found.exponential.iters, read.index, strict=True))
         free = free_iters(node)
-        iters = tuple(i for i in definition.iters if i in free)
+        named = self._names(definition, index)
+        iters = tuple(named.get(i, i) for i in definition.iters if i in free)
+        index = {a: i.sub({b: Int.of(c) for b, c in named.items()}) for a, i in index.items()}
         name = fresh_name(f"{definition.tensor.name}_running", self.taken)
         axes = tuple((i.lo, i.hi) for i in (*made.place.lead, *iters))
         tensor = Tensor(name, node.dtype, axes)
-        moved = {it: made.place.position + (it.lo - self.found.position.lo)}
+        moved = {b: Int.of(c) for b, c in named.items()}
+        moved[it] = made.place.position + (it.lo - self.found.position.lo)
         across = [index[i] for i in self.batch]
         across += [Int.of(made.place.inner), *(index[i] for i in self.rows)]
         factors = [
@@ -178,6 +195,14 @@ class _Maker:
         scaled = Apply("mul", (old, factor), node.dtype)
         self._define(made, tensor, iters, Apply("add", (scaled, total), node.dtype))
         made.results[node] = tensor
+
+    def _names(self, definition: Definition, index: Mapping[Iter, Int]) -> dict[Iter, Iter]:
+        """The rows that iterators of a sum's definition go with; none where a name would then be there twice."""
+        found = {
+            here: row for row, i in index.items() if (here := plain_iter(i)) in definition.iters
+        }
+        others = iterator_names(definition) - {it.name for it in found}
+        return {} if others & {row.name for row in found.values()} else found
 
     def _tensor(self, made: _Made, name: str, iters: tuple[Iter, ...]) -> Tensor:
         full = fresh_name(f"{self.found.exponential.tensor.name}_{name}", self.taken)
@@ -200,7 +225,8 @@ class _Maker:
         if previous is not None:
             return previous.after(previous.results[key], *iters)
         assert made.place.block is not None
-        return Read(tensor, tuple(map(Int.of, (Int.of(made.place.block) - 1, *iters))), start)
+        before = Int.of(made.place.block) - 1
+        return Read(tensor, (before, *map(Int.of, iters)), start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +244,7 @@ class _Product:
 
 
 def _products(found: Softmax, values: Expr) -> Iterator[_Product]:
-    """The sums that are worth turning."""
+    """The sums of products of rows and positions."""
     for node in postorder(values):
         if not isinstance(node, Reduce) or node.op != "sum":
             continue
@@ -227,18 +253,18 @@ def _products(found: Softmax, values: Expr) -> Iterator[_Product]:
         right = [f for f in factors if found.position in free_iters(f)]
         in_left, in_right = (frozenset().union(*map(free_iters, side)) for side in (left, right))
         rows = tuple(it for it in found.rest if it in in_left - in_right)
-        if right and prod(int(it.extent) for it in rows) >= LEAST_ROWS:
+        if left and right:
             yield _Product(node, left, right, rows)
 
 
 def _turned(
-    found: Softmax, values: Expr, taken: set[str]
+    found: Softmax, values: Expr, products: list[_Product], taken: set[str]
 ) -> tuple[list[Definition], Expr, tuple[Iter, ...]]:
     """Of values that are a product of rows and positions: what turns its left side, the values over that, and
     the rows. A constant scale goes to the left side."""
-    product = next(_products(found, values), None)
-    if product is None:
+    if not products:
         return [], values, ()
+    product = products[0]
     node, rows, free = product.node, product.rows, product.free()
     around = tuple(it for it in found.rest if it in free and it not in rows)
     iters = (*around, *(it for it in node.iters if it in free), *rows)

@@ -6,6 +6,7 @@ import random
 from functools import cache
 from itertools import islice
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tcomp.ir.tensor.interpreter import interpret
 from tcomp.ir.tensor.nodes import Program
 from tcomp.passes import plan as make_plan
 from tcomp.passes.blocks import in_blocks
+from tcomp.passes.derivation import online
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.toom_cook import toom_cook
 from tcomp.passes.derivation.winograd import winograd
@@ -77,12 +79,20 @@ def transformed(source: Program, outputs: int) -> Program:
     return normal_form(derived)
 
 
+def in_one_pass(source: Program, block: int) -> Program:
+    with mock.patch.object(online, "BLOCK", block):
+        ((_, derived),) = online.one_pass(normal_form(source))
+    return normal_form(derived)
+
+
 @cache
 def cases() -> dict[str, Program]:
     first = program(CHANNELS_FIRST, C=5, A=13, B=9, O=6)
     return {
         "attention": program(ATTENTION, H=2, S=11, T=13, D=16),
         "causal rows": program(ATTENTION, H=1, S=7, T=29, D=5),
+        "causal steps": in_one_pass(program(ATTENTION, H=2, S=37, T=41, D=16), 8),
+        "a prime": in_one_pass(program(ATTENTION, H=1, S=19, T=23, D=5), 7),
         "F(2, 3)": transformed(first, 2),
         "F(4, 3)": transformed(first, 4),
         "even": transformed(program(CHANNELS_FIRST, C=4, A=8, B=12, O=4), 2),
@@ -148,7 +158,7 @@ def test_analytical_blocks_stay_inside(name: str, edge: str) -> None:
     judge(source, plan, schedule.lower(plan, traces, target, 2), Compiled, edge)
 
 
-@pytest.mark.parametrize("name", ["attention", "one pass", "F(4, 3)", "layers"])
+@pytest.mark.parametrize("name", ["attention", "one pass", "causal steps", "F(4, 3)", "layers"])
 def test_neighbours_are_legal_and_replay(name: str) -> None:
     source, target = cases()[name], host_target()
     plan = blocked(source)

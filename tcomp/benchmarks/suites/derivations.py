@@ -7,6 +7,17 @@ Most are the acceptance cases of the OLLIE line of work (Zheng et al., arXiv 220
 from tcomp.benchmarks.operations import Convolution, ProgramText
 from tcomp.benchmarks.workload import Suite, Workload
 
+ATTENTION = """
+def f(Q: f32[H, S, D], K: f32[H, S, D], V: f32[H, S, D]) -> O: f32[H, S, D]:
+    L[h, s, t] = sum[d](Q[h, s, d] * K[h, t, d]) * (D ** -0.5)
+    m[h, s] = max[t](L[h, s, t])
+    E[h, s, t] = exp(L[h, s, t] - m[h, s])
+    z[h, s] = sum[t](E[h, s, t])
+    O[h, s, d] = sum[t](E[h, s, t] / z[h, s] * V[h, t, d])
+"""
+_LOGITS = "sum[d](Q[h, s, d] * K[h, t, d]) * (D ** -0.5)"
+CAUSAL_ATTENTION = ATTENTION.replace(_LOGITS, f"where(t <= s, {_LOGITS}, -inf)")
+
 
 def _program(
     source: str,
@@ -191,15 +202,29 @@ def f(I: f32[C, H, H], F: f32[O, C, 3, 3], s: f32[O], m: f32[O], b: f32[O]) -> Y
     _program(
         "transformer",
         "attention written plainly",
-        """
-def f(Q: f32[H, S, D], K: f32[H, S, D], V: f32[H, S, D]) -> O: f32[H, S, D]:
-    L[h, s, t] = sum[d](Q[h, s, d] * K[h, t, d]) * (D ** -0.5)
-    m[h, s] = max[t](L[h, s, t])
-    E[h, s, t] = exp(L[h, s, t] - m[h, s])
-    z[h, s] = sum[t](E[h, s, t])
-    O[h, s, d] = sum[t](E[h, s, t] / z[h, s] * V[h, t, d])
-""",
+        ATTENTION,
         {"H": 8, "S": 512, "D": 64},
+        small={"H": 2, "D": 4},
+    ),
+    _program(
+        "transformer",
+        "attention 12 x 128",
+        ATTENTION,
+        {"H": 12, "S": 128, "D": 64},
+        small={"H": 2, "D": 4},
+    ),
+    _program(
+        "transformer",
+        "causal attention 12 x 1024",
+        CAUSAL_ATTENTION,
+        {"H": 12, "S": 1024, "D": 64},
+        small={"H": 2, "D": 4},
+    ),
+    _program(
+        "transformer",
+        "attention 8 x 4096",
+        ATTENTION,
+        {"H": 8, "S": 4096, "D": 64},
         small={"H": 2, "D": 4},
     ),
     _program(

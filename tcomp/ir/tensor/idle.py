@@ -43,8 +43,8 @@ def active(
     first, stop = step.lo, step.hi
     for definition, limit in _limits(tuple(members), step):
         factor = limit.coefficient(step)
-        rest = limit.sub({step: Int.of(0)})
-        rest = _greatest(rest, definition, parts.get(definition, {}))
+        others = limit.sub({step: Int.of(0)})
+        rest = _greatest(others, definition, parts.get(definition, {}))
         if not factor or rest is None:
             continue
         if factor < 0:  # rest >= |factor| * step

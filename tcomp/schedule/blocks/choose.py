@@ -224,6 +224,7 @@ def _in_the_middle(steps: Int) -> float:
     middle: dict[Any, Int] = {}
     for at in steps.leaves():
         low, high = at.bounds()
+        assert low is not None and high is not None  # blocks begin somewhere
         middle[at] = Int.of((low + high) // 2)
     return float(int(steps.sub(middle)))
 
@@ -234,7 +235,7 @@ def _streamed(read: Read, step: Iter, ranges: Ranges) -> float:
         return 0.0
     size = float(read.tensor.dtype.bytes)
     for index, axis in zip(read.index, read.tensor.shape, strict=True):
-        moving = [it for it in index.leaves() if it in ranges]
+        moving = [it for it in index.leaves() if isinstance(it, Iter) and it in ranges]
         size *= ranges[moving[0]].extent if moving and step not in index.leaves() else int(axis)
     return size
 
