@@ -109,7 +109,7 @@ CONVOLVED = (
     ],
 )
 def test_a_convolution_is_one_whatever_the_layout_of_its_weights(k: str, i: str) -> None:
-    found = convolution(only(written(CONVOLVED.format(k=k, i=i, y="h + r - 1", h=224))))
+    found = convolution(only(written(CONVOLVED.format(k=k, i=i, y="h + r - 1", h=224))), 3, 2)
     assert found is not None and len(found.windows) == 2
 
 
@@ -119,7 +119,7 @@ def test_a_convolution_is_one_whatever_the_layout_of_its_weights(k: str, i: str)
 def test_what_slides_otherwise_is_no_such_convolution(y: str, h: int) -> None:
     """Along that axis; the other one is a window as before."""
     definition = only(written(CONVOLVED.format(k="16, 12, 3, 3", i="f, c, r, s", y=y, h=h)))
-    found = convolution(definition)
+    found = convolution(definition, 3, 2)
     assert found is not None and [w.at.name for w in found.windows] == ["w"]
 
 

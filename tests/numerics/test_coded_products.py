@@ -202,4 +202,4 @@ def test_workloads_can_be_tuned(bound: tuple[str, ...]) -> None:
     assert {t.name for t in group.constants} == set(bound)
     task = {"program": text_of(group), "seed": 0, "threads": 2}
     assert {t.name for t in read_text(task["program"])[1]} == set(bound)
-    assert open_session(task).measure(f.schedule[0])["seconds"]
+    assert open_session(task).measure(f.schedule[0].to_json())["seconds"]
