@@ -23,7 +23,7 @@ from tcomp.passes.accuracy.evaluate import HAS_EXTENDED, OwnTypes, Truth
 from tcomp.passes.accuracy.report import Accuracy, ResultError
 from tcomp.passes.simplify import simplify
 from tcomp.passes.verification import known_equal
-from tcomp.passes.verification.shrink import shrunk
+from tcomp.passes.verification.shrink import PLAIN, shrunk
 
 AFFORDABLE = 6e5  # points of all loops of both programs in all draws: tens of milliseconds
 KEEPS = (256, 128, 64, 32, 16, 8, 4)  # of `shrunk`: the longest sums that are affordable
@@ -55,7 +55,8 @@ def measure(source: Program, derived: Program, wanted: str = "none") -> Accuracy
 def _measured(source: Program, derived: Program, wanted: str) -> Accuracy | None:
     affordable = AFFORDABLE / _draws(source)
     shapes = chain.from_iterable(
-        shrunk(source, derived, affordable=most, keeps=KEEPS)
+        shrunk(source, derived, affordable=most, keeps=KEEPS, plains=plains)
+        for plains in ((None,), (PLAIN,))  # sums over channels round as they do if they are long
         for most in (affordable, 4 * affordable)
     )
     for programs, smaller in islice(shapes, MOST_TRIES):

@@ -7,7 +7,7 @@ then the next one is tried.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -61,11 +61,17 @@ class Shrinking:
 
 
 def shrunk(
-    first: Program, second: Program, *, affordable: float, keeps: Iterable[int] = KEEPS
+    first: Program,
+    second: Program,
+    *,
+    affordable: float,
+    keeps: Iterable[int] = KEEPS,
+    plains: Sequence[int | None] = (None, PLAIN),
 ) -> Iterator[tuple[tuple[Program, Program], bool]]:
     """Two programs as they are, if that is affordable; else smaller ones, the most telling first.
 
-    With each whether numbers were replaced.
+    With each whether numbers were replaced. Of what has nothing but an extent as many of `plains` are kept, where
+    the first are more than affordable; None is as many as of other numbers.
     """
     programs = first, second
     if sum(map(points, programs)) <= affordable:
@@ -78,11 +84,11 @@ def shrunk(
     tried: list[dict[Place, dict[int, int]]] = []
     for keep in keeps:
         found = False
-        for plain in (keep, PLAIN):
+        for plain in plains:
             if found:
                 break  # what else is kept tells more
             for sums, trusting in product((True, False), repeat=2):
-                numbers = _numbers(facts, keep, plain, sums, trusting)
+                numbers = _numbers(facts, keep, plain or keep, sums, trusting)
                 if len(numbers) < len(facts) or numbers in tried:
                     continue
                 tried.append(numbers)
