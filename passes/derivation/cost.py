@@ -85,14 +85,10 @@ def least_cost(
 
 def _total(program: Program, constants: frozenset[str], of: _Estimate, machine: Machine) -> float:
     called, bound, handed = _called(program, constants)
-    of = _with_blocks(called, of)
     total = 0.0
     for statement in called:
         if isinstance(statement, Scan):
-            total += sum(
-                _stepwise(d) * of(d, Known(bound & _tensors(d), machine=machine))
-                for d in statement.definitions
-            )
+            total += _scan(statement, bound, of, machine)
         else:
             own = _tensors(statement)
             total += of(statement, Known(bound & own, handed & own, machine))
@@ -156,27 +152,20 @@ def _tensors(definition: Definition) -> frozenset[Tensor]:
     return frozenset((definition.tensor, *reads))
 
 
-def _stepwise(definition: Definition) -> float:
-    return STEPWISE if count_products(definition) else 1.0
-
-
-def _with_blocks(called: tuple[Statement, ...], of: _Estimate) -> _Estimate:
-    """The estimate, for scans whose steps blocks of rows go through one by one too."""
-    found = {
-        definition: scan
-        for scan in called
-        if isinstance(scan, Scan) and goes_by_parts(scan.definitions, scan.iter)
-        for definition in scan.definitions
-    }
-
-    def estimate(definition: Definition, known: Known) -> float:
-        if definition not in found:
-            return of(definition, known)
-        part = _one_step(definition, found[definition])
-        times = extent(definition.iters) / extent(part.iters) * _active(found[definition])
-        return STEPS * times * of(part, known) / _stepwise(definition)
-
-    return estimate if found else of
+def _scan(scan: Scan, bound: frozenset[Tensor], of: _Estimate, machine: Machine) -> float:
+    """A scan goes step by step, or blocks of rows go through all its steps one by one."""
+    total = 0.0
+    in_blocks = goes_by_parts(scan.definitions, scan.iter)
+    for definition in scan.definitions:
+        known = Known(bound & _tensors(definition), machine=machine)
+        if in_blocks:
+            part = _one_step(definition, scan)
+            times = extent(definition.iters) / extent(part.iters) * _active(scan)
+            total += STEPS * times * of(part, known)
+        else:
+            times = STEPWISE if count_products(definition) else 1.0
+            total += times * of(definition, known)
+    return total
 
 
 @lru_cache(1 << 10)
