@@ -23,7 +23,7 @@ from tcomp.passes.derivation.mark import mark
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.rule import Rule, Step
 
-MAX_GROWTH = 4  # a state with this many times the nodes of the source is not expanded
+MAX_GROWTH = 4  # a state with this many times the nodes of the source is not expanded, and only kept by a lemma
 MAX_COST_RATIO = 16.0  # nor one that promises no less than this many times the best
 DISTANCE = 0.1  # of its promise a state is put back for each mismatch
 STEP = 0.01  # and for each step
@@ -94,6 +94,7 @@ def search(
     queue: list[tuple[float, int, State]] = [(first.priority, 0, first)]
     limit = MAX_GROWTH * _nodes(source) + 64
     forms = _Forms()
+    lemmas = {rule.name for rule in rules if rule.certain}
     last = 0  # the state that was the best when it was found
     while queue:
         _, _, state = heapq.heappop(queue)
@@ -106,7 +107,8 @@ def search(
             if clock() - start > seconds or len(states) > patience * (1 + last / 8):
                 return Found(tuple(states), complete=False)
             program, own = forms.of(written)
-            if depths.get(own, depth + 1) <= depth or _nodes(program) > limit:
+            grown = _nodes(program) > limit
+            if depths.get(own, depth + 1) <= depth or (grown and rule not in lemmas):
                 continue
             depths[own] = depth
             made = State(program, cost(program), promise(program), state, rule, tensor, depth, own)
@@ -114,7 +116,8 @@ def search(
             if made.cost < best * (1 - LEAST_GAIN):
                 last = len(states)
             best = min(best, made.cost)
-            heapq.heappush(queue, (made.priority, len(states), made))
+            if not grown:
+                heapq.heappush(queue, (made.priority, len(states), made))
     return Found(tuple(states), complete=True)
 
 

@@ -86,9 +86,17 @@ def _divided(found: Product, levels: int, taken: set[str]) -> tuple[Definition, 
     if levels == 1:
         return made
     *products, quarters, result = made
-    inner = (matrix_product(p) for p in products)
-    parts = (_divided(p, levels - 1, taken) for p in inner if p is not None)
+    parts = (_again(product, levels - 1, taken) for product in products)
     return (*(d for part in parts for d in part), quarters, result)
+
+
+def _again(product: Definition, levels: int, taken: set[str]) -> tuple[Definition, ...]:
+    """One of the seven products by the lemma, or as it is: of several iterators another one may be the longest now,
+    which does not divide."""
+    found = matrix_product(product)
+    if found is None or not all(_halves(it, 2, levels) for it in _split(found)):
+        return (product,)
+    return _divided(found, levels, taken)
 
 
 def matrix_product(definition: Definition) -> Product | None:

@@ -34,6 +34,10 @@ _SMALL = {
     "Strassen, two levels": strassen(2, 4),
     "Winograd F(2, 3)": winograd(toom_cook(2, 3, (0, 1, -1)), least_tiles=1),
     "Winograd F(4, 3)": winograd(toom_cook(4, 3, (0, *EIGHTHS)), least_tiles=1),
+    "Winograd F(2, 5)": winograd(toom_cook(2, 5, (0, *EIGHTHS)), least_tiles=1),
+    "Winograd F(3, 4), in two pieces": winograd(
+        toom_cook(3, 4, (0, *EIGHTHS)), least_tiles=1, pieces=2
+    ),
 }
 EVERY_RULE = tuple(replace(r, apply=_SMALL.get(r.name, r.apply)) for r in RULES)
 
@@ -170,7 +174,7 @@ def _joined(choices: Choices) -> str:
 
 def _convolution(choices: Choices) -> str:
     """One or two dimensions, stride, dilation and padding, channels or none."""
-    kind, taps = choices.pick(("f32", "f64", "i32")), choices.pick((3, 2, 5, 1))
+    kind, taps = choices.pick(("f32", "f64", "i32")), choices.pick((3, 2, 5, 7, 1))
     stride, dilation, pad = (
         choices.pick((1, 1, 2, 3)),
         choices.pick((1, 1, 2)),
