@@ -63,6 +63,11 @@ class Race:
             return None
         return self.derivations[second]
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The results of the program, or of the part of one, whose forms raced."""
+        return tuple(t.name for t in self.derivations[0].source.results)
+
     def __str__(self) -> str:
         form, written = self.forms[self.chosen], self.forms[0]
         if not form.measurement.ok:
@@ -74,6 +79,7 @@ class Race:
         """The same as plain data."""
         return [
             {
+                "makes": list(self.makes),
                 "rules": list(form.rules),
                 "estimate": form.estimate,
                 "seconds": form.seconds if form.measurement.ok else None,

@@ -69,7 +69,8 @@ class TuneReport:
     races: tuple[Race, ...] = ()  # of the forms of each part for which none was on record
 
     def __str__(self) -> str:
-        lines = [str(race) for race in self.races]
+        several = len(self.races) > 1
+        lines = [f"{', '.join(r.makes)}: {r}" if several else str(r) for r in self.races]
         lines += [f"{'kernel':24} {'class':12} {'untuned':>10} {'tuned':>10} {'gain':>6}  trials"]
         for k in self.kernels:
             lines.append(

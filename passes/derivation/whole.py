@@ -62,12 +62,14 @@ def derive_whole(
     """
     parts = partition(program, constants)
     if len(parts) < 2:
-        return chosen(search(program, constants, seconds), accuracy)
+        return _examined(search(program, constants, seconds), accuracy)
     alike = _first_alike(parts)
     found = _searched(parts, alike, accuracy, search, cost, seconds)
     whole = _Whole(program, parts, alike, constants, cost)
     alone = whole.joined([found[n] for n in alike])
-    if alone.cost_after > alone.cost_before:  # parts that gain little may lose more where they meet
+    timed = any(each.measured for each in found.values())
+    if alone.cost_after > alone.cost_before and not timed:
+        # parts that gain little may lose more where they meet; a clock knows better than estimates
         alone = whole.joined([found[n].without_steps() for n in alike])
     neighbours = _neighbours(Joint(program, parts, alike, found, cost), found, accuracy)
     if neighbours is None:
@@ -76,6 +78,11 @@ def derive_whole(
     if joint.cost_after > WORTHWHILE * alone.cost_after:
         return alone
     return replace(joint, candidates=(*joint.candidates, *alone.candidates))
+
+
+def _examined(found: Derivation, accuracy: str) -> Derivation:
+    """What is chosen of a search. A form that a race chose was examined when its record was read."""
+    return chosen(found, accuracy) if found.measured is None else found
 
 
 def distinct_parts(program: Program, constants: Collection[str] = ()) -> tuple[Part, ...]:
@@ -114,7 +121,7 @@ def _searched(
         share = min(seconds, left / (len(costs) - len(found)))
         alone = search(parts[number].program, parts[number].constants, share)
         left = max(0.0, left - alone.seconds)
-        found[number] = chosen(alone, accuracy)
+        found[number] = _examined(alone, accuracy)
     return found
 
 
