@@ -15,6 +15,7 @@ from tcomp.runtime.arrays import Array
 from tcomp.runtime.artifact import Argument, Artifact
 from tcomp.runtime.call import make_callable
 from tcomp.runtime.jit import Library, load_object
+from tcomp.runtime.memory import aligned
 from tcomp.runtime.pool import Pool, pool
 from tcomp.runtime.processor import check_processor
 from tcomp.runtime.support import support
@@ -102,16 +103,22 @@ class Kernel:
 
         Raises IndexError where a gather's index lies outside its tensor.
         """
-        prepared = self.prepare(inputs, results)
+        context, buffers, _ = self._laid_out(inputs, results)
         with workspaces().block(self.artifact.workspace_bytes(self.threads)) as memory:
             status = _ENTRY(self.entry_address)(
-                ctypes.byref(prepared.context), prepared.buffers, None, memory or None
+                ctypes.byref(context), buffers, None, memory or None
             )
         if status:
             self._raise(status)
 
     def prepare(self, inputs: Sequence[Array], results: Sequence[Array]) -> Prepared:
         """A call with its buffers laid out, to be repeated for timing."""
+        workspace = aligned((self.artifact.workspace_bytes(self.threads),), np.dtype(np.uint8))
+        return Prepared(self, *self._laid_out(inputs, results), workspace)
+
+    def _laid_out(
+        self, inputs: Sequence[Array], results: Sequence[Array]
+    ) -> tuple[Context, ctypes.Array[ctypes.c_void_p], tuple[Array, ...]]:
         free = iter(inputs)
         every = [
             self.constants[a.name] if a.name in self.constants else next(free)
@@ -119,7 +126,7 @@ class Kernel:
         ] + list(results)
         buffers = (ctypes.c_void_p * len(every))(*(a.ctypes.data for a in every))
         context = Context(support().parallel, self.pool.address, self.threads, 0)
-        return Prepared(self, context, buffers, tuple(every))
+        return context, buffers, tuple(every)
 
     def time(
         self,
@@ -157,12 +164,14 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A call that can be repeated without Python in between. It keeps its arrays alive."""
+    """A call that can be repeated without Python in between. It keeps its arrays alive, and always works in the
+    same workspace: the first call in another one would touch new pages."""
 
     kernel: Kernel
     context: Context
     buffers: ctypes.Array[ctypes.c_void_p]
     arrays: tuple[Array, ...] = field(repr=False)
+    workspace: Array = field(repr=False)
 
     def seconds(self, calls: int) -> float:
         """Wall time of `calls` calls in a row. Raises IndexError where one fails."""
@@ -170,16 +179,15 @@ class Prepared:
 
         repeat = _REPEAT(support().repeat)
         kernel = self.kernel
-        with workspaces().block(kernel.artifact.workspace_bytes(kernel.threads)) as memory:
-            begin = perf_counter_ns()
-            status = repeat(
-                kernel.entry_address,
-                ctypes.byref(self.context),
-                self.buffers,
-                memory or None,
-                calls,
-            )
-            end = perf_counter_ns()
+        begin = perf_counter_ns()
+        status = repeat(
+            kernel.entry_address,
+            ctypes.byref(self.context),
+            self.buffers,
+            self.workspace.ctypes.data,
+            calls,
+        )
+        end = perf_counter_ns()
         if status:
             self.context.status = 0
             kernel._raise(status)
