@@ -38,10 +38,11 @@ from tcomp.target import Target
 SchedulePart: TypeAlias = Callable[[Group, Target, int], Trace]
 
 # Multiplications of vectors, two a cycle, in the time that a vector takes to be written or read: what parts
-# hand on streams (64 channels of 56 x 56: F(2, 3) takes 273 us by blocks or not; 128 to 64 of 128 x 128, 50 MB:
-# 3.1 ms by blocks, else 5.1), weights come line by line.
-_FROM_L2, _FROM_L3, _FROM_MEMORY = 0.5, 1.5, 20.0
-_AGAIN = 5.0
+# hand on streams (128 to 64 channels of 128 x 128, 50 MB: 3.1 ms by blocks, else 5.1), weights come line by line.
+# The last level is shared with others, on a virtual machine with its neighbours: F(4, 3) of 64 channels at 56 x 56
+# takes 193 or 400 us through it, 203 or 224 us by blocks, F(2, 3) 267 or 465 and 269 or 290.
+_FROM_L2, _FROM_L3, _FROM_MEMORY = 0.5, 4.0, 20.0
+_AGAIN_FROM_L2, _AGAIN = 2.5, 3.0
 _SHARE = 0.6  # of L2, and a quarter of L3, which others use too, is ours
 _SHARE_L3 = 0.25
 _APART = 1.05  # part after part: threads wait for each other at each
@@ -122,11 +123,10 @@ class _Model:
             )  # a step is too little for several
             return (work + moving * self._rate(between)) * _APART / threads
         again = self._again(ranges)
-        small = between + again < _SHARE * self.target.l2
-        each = (
-            work + cost.TASK + moving * (_FROM_L2 if small else self._rate(between * self.threads))
-        )
-        each += 0.0 if small else again / 64 * _AGAIN
+        room = _SHARE * self.target.l2
+        rate = _FROM_L2 if between < room else self._rate(between * self.threads)
+        each = work + cost.TASK + moving * rate
+        each += again / 64 * (_AGAIN_FROM_L2 if between + again < room else _AGAIN)
         shares = ceil(count / self.threads) + (_IDLE if self.threads > 1 else 0.0)
         return shares * each
 
@@ -183,12 +183,21 @@ class _Model:
             for iters in (product.batch, product.rows, product.columns, product.inner)
         )
         lanes = self.target.lanes(product.total.dtype.bits)
-        tall, vectors = cost.register_tile(rows, columns, lanes, self.target.vector_registers)
-        panels = RowPanels.of(rows, tall)
-        step = cost.block_step(panels, 0, panels.count, ceil(columns / lanes), vectors)
+        step = self._tiles(rows, columns, lanes)
         if not _runs_along_columns(product):
             step += columns / lanes * (cost.PACK_TRANSPOSED + cost.READ_FAR)
+        if any(
+            isinstance(n, Read) and n.tensor in self.group.constants
+            for n in postorder(product.left)
+        ):  # vectors along its rows
+            step = min(step, self._tiles(columns, rows, lanes))
         return batch * inner * step
+
+    def _tiles(self, rows: int, columns: int, lanes: int) -> float:
+        """One inner position of all register tiles."""
+        tall, vectors = cost.register_tile(rows, columns, lanes, self.target.vector_registers)
+        panels = RowPanels.of(rows, tall)
+        return cost.block_step(panels, 0, panels.count, ceil(columns / lanes), vectors)
 
     def _again(self, ranges: Sequence[Ranges]) -> float:
         """Bytes that are the same for every block."""
