@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tcomp.codegen.math.lanes import EXPONENT_BIAS, MANTISSA_BITS, Lanes, sign_bit, where
-from tcomp.ir.dtypes import DType, bf16, f8e4m3, f8e5m2, f16, f32, f64, u8, u16, u32
+from tcomp.ir.dtypes import DType, bf16, f8e4m3, f8e5m2, f16, f32, f64, i8, i16, u8, u16, u32
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,13 @@ def widen(x: Lanes) -> Lanes:
     """A narrow float as f32, exactly."""
     if x.dtype is f8e5m2:  # the upper half of an f16
         return (x.bits_as(u8).to(u32) << 8).to(u16).bits_as(f16).to(f32)
-    if x.dtype is f8e4m3:
-        pattern = x.bits_as(u8).to(u32)
-        magnitude = pattern & 0x7F
-        value = (magnitude << 20).bits_as(f32) * 2.0**120
-        value = where(magnitude.equals(0x7F), value.constant(float("nan")), value)
-        return (value.bits | ((pattern & 0x80) << 24)).bits_as(f32)
+    if (
+        x.dtype is f8e4m3
+    ):  # an f16 whose exponent is 8 less: it has denormals as normal numbers, f32 would wait
+        pattern = x.bits_as(i8).to(i16)
+        half = (pattern << 7) & ~0x4000
+        half = where((pattern & 0x7F).equals(0x7F), half.constant(FORMATS[f16].nan), half)
+        return half.bits_as(f16).to(f32) * 256.0
     return x.to(f32)
 
 
