@@ -56,7 +56,7 @@ class Blocking:
     or, with 1, the next panel.
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
-    counts words. Of products with codes it is 1 where sums of blocks are scaled.
+    counts words. Of products with codes it is 1 where sums of blocks are scaled, 2 where they are sums of integers.
     A task makes `task_spread` places of spread, along its last iterator.
     With `by_rows` it goes along one panel of rows after the other, else down one panel of columns after the other.
     """
