@@ -11,11 +11,11 @@ ones, has the unit 0: such are summed as floats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from tcomp.ir.dtypes import DType, boolean, f32, i8, i32, u32
+from tcomp.ir.dtypes import DType, boolean, f32, i8, i32, i64, u32
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import (
     Assign,
@@ -44,6 +44,7 @@ from tcomp.schedule.vectorize import vectorize
 DIGITS = 3
 _ELEMENTS = 4  # in a word
 _CENTRE = 0x808080  # makes digits of 0 .. 255 of signed ones
+_HIGH = 16  # bits below the last digit
 _FRACTION = 23  # bits of a float's fraction
 _WHOLE, _WHOLE_BITS = 1 << 23, 0x4B000000  # from here on floats are integers
 _EXPONENT = 0x7F800000
@@ -67,7 +68,7 @@ class FixedLeft:
     fixed: FixedPoint
     digits: Buffer
     units: Buffer
-    sums: Buffer  # of digits, times the zero of codes
+    starts: Buffer  # low 16 bits, high ones
     totals: Buffer  # sums of elements, as floats
 
     @staticmethod
@@ -81,7 +82,7 @@ class FixedLeft:
 
         return FixedLeft(
             g, fixed, buffer("digits", i8, groups * length), buffer("units", f32, groups),
-            buffer("digit_sums", i32, groups * DIGITS), buffer("totals", f32, groups),
+            buffer("starts", i32, 2 * groups), buffer("totals", f32, groups),
         )  # fmt: skip
 
     # -- what tiles read -----------------------------------------------------------------------------
@@ -91,10 +92,11 @@ class FixedLeft:
         return Load(self.units, self._group(row, group))
 
     def start(self, row: Int, group: Int, digit: int) -> Expr:
-        """What sums of products with a digit start from."""
-        if not self.fixed.zero:
+        """What sums of products with a digit start from: together, the zero of codes times the sum of elements,
+        negative."""
+        if not self.fixed.zero or digit == 1:
             return Const(0, i32)
-        return Load(self.sums, self._group(row, group) * DIGITS + digit)
+        return Load(self.starts, self._group(row, group) * 2 + digit // 2)
 
     def total(self, row: Int, group: Int) -> Expr:
         """The sum of a group's elements."""
@@ -157,12 +159,16 @@ class FixedLeft:
         inverse = names.local("inverse", f32, lanes)
         bits = Op("sub", (Const(_INVERSE, i32), exponent), i32)
         statements.append(Declare(inverse, _spread(Op("bitcast", (bits,), f32), lanes)))
-        sums = [names.local("digits", i32, lanes) for _ in range(DIGITS)]
-        zero = Const(0, i32, lanes)
-        statements += [Declare(local, zero) for local in sums]
+        total = names.local("total", i32, lanes)
+        statements.append(Declare(total, Const(0, i32, lanes)))
         for local, (phase, first, _) in zip(elements, parts, strict=True):
-            statements += self._part(local, inverse, sums, (row, group, phase, first))
-        return statements + self._sums(at, sums, exponent)
+            whole = names.local("whole", i32, lanes)
+            statements += [
+                Declare(whole, _rounded(local, inverse)),
+                Assign(total, Op("add", (total, whole), i32)),
+                *self._put(whole, self._digits(row, group, phase, 0) + first, first),
+            ]
+        return statements + self._sums(at, Horizontal("add", total), exponent)
 
     def _parts(self, place: Place, row: Int, group: Int) -> Iterator[tuple[int, int, Expr]]:
         """Vectors of a group's elements, each with its phase and its first place in that."""
@@ -180,47 +186,38 @@ class FixedLeft:
                 mask = leading(min(lanes, count - first), lanes)
                 yield phase, first, vectorize(element, at, lanes, mask).sub({at: Int.of(first)})
 
-    def _part(
-        self, x: Local, inverse: Local, sums: Sequence[Local], at: tuple[Int, Int, int, int]
-    ) -> list[Stmt]:
-        """The digits of a vector of elements."""
-        row, group, phase, first = at
-        names, lanes = self.g.scope.names, self.g.lanes
-        whole = names.local("whole", i32, lanes)
-        statements: list[Stmt] = [Declare(whole, _rounded(x, inverse))]
+    def _put(self, whole: Local, index: Int, first: int) -> list[Stmt]:
+        """Stores the digits of a vector of integers."""
+        lanes = whole.lanes
         mask = leading(min(lanes, self._stream - first), lanes)
-        for d, total in enumerate(sums):
-            moved = Op("shift_right", (whole, Const(8 * d, i32, lanes)), i32) if d else whole
-            byte = Op("bit_and", (moved, Const(255, i32, lanes)), i32)
-            digit = names.local("digit", i32, lanes)
-            index = self._digits(row, group, phase, d) + first
-            statements += [
-                Declare(digit, Op("sub", (byte, Const(128, i32, lanes)), i32)),
-                Store(self.digits, index, Op("cast", (digit,), i8), mask=mask),
-                Assign(total, Op("add", (total, digit), i32)),
-            ]
+        centre = Const(_CENTRE, i32, lanes)
+        digits = Op("bit_xor", (Op("add", (whole, centre), i32), centre), i32)
+        statements: list[Stmt] = []
+        for d in range(DIGITS):
+            moved = Op("shift_right", (digits, Const(8 * d, i32, lanes)), i32) if d else digits
+            digit = Op("cast", (moved,), i8)
+            statements.append(Store(self.digits, index + d * self._stream, digit, mask=mask))
         return statements
 
-    def _sums(self, at: Int, sums: Sequence[Local], exponent: Local) -> list[Stmt]:
+    def _sums(self, at: Int, total: Expr, exponent: Local) -> list[Stmt]:
+        """Stores what the sum of a group's integers is needed for."""
         names, fixed = self.g.scope.names, self.fixed
-        totals = [names.local("total", i32) for _ in sums]
-        statements: list[Stmt] = [
-            Declare(total, Horizontal("add", local))
-            for total, local in zip(totals, sums, strict=True)
-        ]
+        whole = names.local("total", i32)
+        statements: list[Stmt] = [Declare(whole, total)]
         if fixed.zero:
+            less = names.local("less", i64)
+            product = Op("mul", (Op("cast", (whole,), i64), Const(-fixed.zero, i64)), i64)
+            low = Op("bit_and", (less, Const((1 << _HIGH) - 1, i64)), i64)
+            high = Op("shift_right", (less, Const(_HIGH, i64)), i64)
             statements += [
-                Store(self.sums, at * DIGITS + d, Op("mul", (each, Const(-fixed.zero, i32)), i32))
-                for d, each in enumerate(totals)
+                Declare(less, product),
+                Store(self.starts, at * 2, Op("cast", (low,), i32)),
+                Store(self.starts, at * 2 + 1, Op("cast", (high,), i32)),
             ]
         if fixed.shift is not None:
-            whole: Expr = totals[-1]
-            for each in reversed(totals[:-1]):
-                whole = Op("add", (Op("mul", (whole, Const(256, i32)), i32), each), i32)
             unit = Op("bitcast", (Op("sub", (exponent, Const(_UNIT, i32)), i32),), f32)
-            statements.append(
-                Store(self.totals, at, Op("mul", (Op("cast", (whole,), f32), unit), f32))
-            )
+            total = Op("mul", (Op("cast", (whole,), f32), unit), f32)
+            statements.append(Store(self.totals, at, total))
         return statements
 
 
@@ -243,8 +240,8 @@ def _unit(top: Expr, low: Expr, exponent: Expr) -> Expr:
 
 
 def _rounded(x: Local, inverse: Local) -> Expr:
-    """x / unit as an integer from 0 on, with `_CENTRE` for 0; any where that is not below 2^23. Adding 2^23 to its
-    size rounds it: conversions would look for NaN."""
+    """x / unit as an integer; any where that is not below 2^23. Adding 2^23 to its size rounds it: conversions
+    would look for NaN."""
     lanes = x.lanes
     bits = Op("bitcast", (x,), i32)
     size = Op("bitcast", (Op("bit_and", (bits, Const(0x7FFFFFFF, i32, lanes)), i32),), f32)
@@ -252,8 +249,7 @@ def _rounded(x: Local, inverse: Local) -> Expr:
     first = Const(_WHOLE_BITS, i32, lanes)
     found = Op("sub", (Op("bitcast", (sum_,), i32), first), i32)
     sign = Op("shift_right", (bits, Const(31, i32, lanes)), i32)
-    signed = Op("sub", (Op("bit_xor", (found, sign), i32), sign), i32)
-    return Op("add", (signed, Const(_CENTRE, i32, lanes)), i32)
+    return Op("sub", (Op("bit_xor", (found, sign), i32), sign), i32)
 
 
 def _spread(value: Expr, lanes: int) -> Expr:
