@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class Options:
     @lazy
     def target(self) -> Target:
         """The processor that code is made for. "strict" does without the instructions that take denormal
-        numbers as zeros."""
+        numbers as zeros, and without fixed point."""
         if self.target_name == "native":
             from tcomp.runtime.processor import native_target
 
@@ -40,7 +40,9 @@ class Options:
             from tcomp.codegen.named import target_named
 
             found = target_named(self.target_name)
-        return found.without(*FLUSHING) if self.accuracy == "strict" else found
+        if self.accuracy != "strict":
+            return found
+        return replace(found.without(*FLUSHING), fixed_point=False)
 
 
 def options_from(

@@ -11,6 +11,7 @@ class Target:
 
     `vector_bits` is the widest vector worth using; `vector_registers` how many of that width there are.
     Cache sizes are bytes, `l1` and `l2` for each core, `l3` shared. `features` is LLVM's feature string.
+    `fixed_point` tells whether products of floats may be made of integers that hold them nearly.
     """
 
     triple: str
@@ -23,6 +24,7 @@ class Target:
     l2: int
     l3: int
     cores: int
+    fixed_point: bool = True
 
     def lanes(self, bits: int) -> int:
         """How many elements of `bits` bits a vector register holds (at least 1)."""

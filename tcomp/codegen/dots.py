@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from tcomp.codegen.conversions import bitcast
 from tcomp.codegen.ssa import FunctionBuilder, Ssa
-from tcomp.codegen.types import vector
-from tcomp.ir.dtypes import DType, bf16, f32, i32, u32
+from tcomp.codegen.types import literal, vector
+from tcomp.ir.dtypes import DType, bf16, f32, i16, i32, u32
 from tcomp.ir.loop.nodes import Const, Expr, Op, rewrite
 from tcomp.ops.dots import DOTS, DotInstruction, instruction
 from tcomp.target import Target
 
 _OPERAND = {
+    "pmaddubs": "i8",
+    "pmadd.ub": "i8",
     "pmadd": "i16",
     "bf16": "bfloat",
     "bfdot": "bfloat",
@@ -39,7 +41,13 @@ def emit_dot(builder: FunctionBuilder, target: Target, node: Op, args: list[Ssa]
     operands = [_as_elements(builder, row, word) for word in words]
     if row.accumulates:
         return builder.call_exact(row.intrinsic, sums.type, [sums, *operands])
-    product = builder.call_exact(row.intrinsic, sums.type, operands)
+    if row.pairs:
+        halves = vector("i16", 2 * row.lanes)
+        pairs = builder.call_exact(row.intrinsic, halves, operands)
+        ones = Ssa(literal(1, i16, 2 * row.lanes), halves)
+        product = builder.call_exact(row.pairs, sums.type, [pairs, ones])
+    else:
+        product = builder.call_exact(row.intrinsic, sums.type, operands)
     return builder.pure(f"add {sums.typed}, {product}", sums.type, [sums, product])
 
 

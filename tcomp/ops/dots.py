@@ -3,8 +3,8 @@
     dot_u8_i8(sums, a, b)[lane] = sums[lane] + sum[j in 0:4](u8(a[lane], j) * i8(b[lane], j))
 
 The operands are vectors of words, the first element of a group in a word's low bits. Integer sums wrap in
-i32, so that a result does not depend on how a product is cut into words. `vpmaddubsw`, which saturates, is
-no row here.
+i32, so that a result does not depend on how a product is cut into words. In `dot_u7_i8` the left elements are
+below 128: no pair of products leaves i16, where `vpmaddubsw` saturates.
 
 Products of bf16 are exact in f32. Their sums are rounded to nearest even, after each product or after each
 word, and denormal numbers, as operands or sums, may count as zeros: a difference below 2^-126 for each
@@ -44,6 +44,7 @@ DOTS: dict[str, Dot] = {
     d.op: d
     for d in (
         Dot("dot_u8_i8", u8, i8, i32),
+        Dot("dot_u7_i8", u8, i8, i32),
         Dot("dot_i8_i8", i8, i8, i32),
         Dot("dot_i16_i16", i16, i16, i32),
         Dot("dot_bf16_bf16", bf16, bf16, f32),
@@ -55,7 +56,8 @@ DOTS: dict[str, Dot] = {
 class DotInstruction:
     """An LLVM intrinsic for vectors of `lanes` words, there where all of `features` are.
 
-    `accumulates` tells whether it adds to its first operand; else it has none, and an addition follows.
+    `accumulates` tells whether it adds to its first operand; else it has none, and an addition follows. One
+    with `pairs` gives sums of two products in i16, which that intrinsic adds in pairs when it multiplies by 1.
     """
 
     op: str
@@ -63,16 +65,26 @@ class DotInstruction:
     features: tuple[str, ...]
     intrinsic: str
     accumulates: bool = True
+    pairs: str = ""
 
 
 _BF16_VL = ("avx512bf16", "avx512vl")
 
+_VNNI: tuple[tuple[int, tuple[str, ...], str], ...] = (
+    (16, ("avx512vnni",), "llvm.x86.avx512.vpdpbusd.512"),
+    (8, ("avx512vnni", "avx512vl"), "llvm.x86.avx512.vpdpbusd.256"),
+    (4, ("avx512vnni", "avx512vl"), "llvm.x86.avx512.vpdpbusd.128"),
+    (8, ("avxvnni",), "llvm.x86.avx512.vpdpbusd.256"),
+    (4, ("avxvnni",), "llvm.x86.avx512.vpdpbusd.128"),
+)
+_MADD = {
+    16: ("avx512bw", "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"),
+    8: ("avx2", "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"),
+    4: ("ssse3", "llvm.x86.ssse3.pmadd.ub.sw.128", "llvm.x86.sse2.pmadd.wd"),
+}
+
 INSTRUCTIONS: tuple[DotInstruction, ...] = (
-    DotInstruction("dot_u8_i8", 16, ("avx512vnni",), "llvm.x86.avx512.vpdpbusd.512"),
-    DotInstruction("dot_u8_i8", 8, ("avx512vnni", "avx512vl"), "llvm.x86.avx512.vpdpbusd.256"),
-    DotInstruction("dot_u8_i8", 4, ("avx512vnni", "avx512vl"), "llvm.x86.avx512.vpdpbusd.128"),
-    DotInstruction("dot_u8_i8", 8, ("avxvnni",), "llvm.x86.avx512.vpdpbusd.256"),
-    DotInstruction("dot_u8_i8", 4, ("avxvnni",), "llvm.x86.avx512.vpdpbusd.128"),
+    *(DotInstruction(op, *row) for op in ("dot_u8_i8", "dot_u7_i8") for row in _VNNI),
     DotInstruction("dot_i8_i8", 8, ("avxvnniint8",), "llvm.x86.avx2.vpdpbssd.256"),
     DotInstruction("dot_i8_i8", 4, ("avxvnniint8",), "llvm.x86.avx2.vpdpbssd.128"),
     DotInstruction("dot_i16_i16", 16, ("avx512vnni",), "llvm.x86.avx512.vpdpwssd.512"),
@@ -85,7 +97,12 @@ INSTRUCTIONS: tuple[DotInstruction, ...] = (
     DotInstruction("dot_bf16_bf16", 4, _BF16_VL, "llvm.x86.avx512bf16.dpbf16ps.128"),
     DotInstruction("dot_bf16_bf16", 4, ("bf16",), "llvm.aarch64.neon.bfdot.v4f32.v8bf16"),
     DotInstruction("dot_i8_i8", 4, ("dotprod",), "llvm.aarch64.neon.sdot.v4i32.v16i8"),
+    DotInstruction("dot_u7_i8", 4, ("dotprod",), "llvm.aarch64.neon.sdot.v4i32.v16i8"),
     DotInstruction("dot_u8_i8", 4, ("i8mm",), "llvm.aarch64.neon.usdot.v4i32.v16i8"),
+    *(
+        DotInstruction("dot_u7_i8", lanes, (feature,), first, False, second)
+        for lanes, (feature, first, second) in _MADD.items()
+    ),
 )
 
 
@@ -119,5 +136,6 @@ def dot_bf16_bf16(sums: Array, a: Array, b: Array) -> Array:
 
 
 dot_u8_i8 = _integers(np.uint8, np.int8)
+dot_u7_i8 = dot_u8_i8
 dot_i8_i8 = _integers(np.int8, np.int8)
 dot_i16_i16 = _integers(np.int16, np.int16)

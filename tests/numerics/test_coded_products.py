@@ -22,7 +22,10 @@ from tcomp.ir.dtypes import dtype
 from tcomp.ir.loop.interpreter import interpret
 from tcomp.ir.nibbles import packed_in_bytes
 from tcomp.pipeline import Stages
-from tcomp.schedule.contraction.coded_blocking import CODED
+from tcomp.schedule.contraction import CodedContraction
+from tcomp.schedule.contraction.coded_blocking import CODED, choose_way
+from tcomp.schedule.contraction.fixed_codes import FIXED
+from tcomp.schedule.contraction.group import coded_geometries, recognised, to_trace
 from tests.compiled import Compiled
 
 
@@ -59,7 +62,7 @@ class Case:
     def arrays(self) -> dict[str, Any]:
         """Inputs, the 4-bit ones as small integers."""
         rng = np.random.default_rng(self.m + self.n + self.k)
-        low, high = {"u4": (0, 16), "i4": (-8, 8)}.get(self.kind, (-128, 128))
+        low, high = {"u4": (0, 16), "i4": (-8, 8), "u8": (0, 256)}.get(self.kind, (-128, 128))
         blocks = self.k // self.block if self.block else 1
         found = {
             "X": rng.standard_normal((self.m, self.k), np.float32),
@@ -143,7 +146,8 @@ def test_constants_of_four_bits() -> None:
 def test_bound_codes_stay_codes() -> None:
     case = Case(1, 256, 512, 32)
     arrays = case.packed(case.arrays())
-    f = tcomp.compile(case.text, constants={n: arrays[n] for n in "WS"}, threads=1)
+    bound = {n: arrays[n] for n in "WS"}
+    f = tcomp.compile(case.text, constants=bound, threads=1, accuracy="strict")
     f(arrays["X"])
     touched = {b for kernel in f.stages().loops.kernels for b in kernel.buffers}
     read = sum(b.extent * b.dtype.bytes for b in touched)
@@ -162,12 +166,12 @@ def test_other_processors(name: str) -> None:
         f = tcomp.compile(case.text, accuracy="strict", threads=2)
         f(*case.packed(arrays).values())
         plan = f.stages().plan
-        target = target_named(name)
-        module = schedule.lower(plan, schedule.analytical(plan, target, 2), target, 2)
-        got = np.full((case.m, case.n), np.nan, np.float32)
-        assert interpret(module, [*case.packed(arrays).values(), got]) == 0
-        check(got, case, arrays)
-        assembly(emit(module, target).text, target)
+        for way in (target_named(name), replace(target_named(name), fixed_point=False)):
+            module = schedule.lower(plan, schedule.analytical(plan, way, 2), way, 2)
+            got = np.full((case.m, case.n), np.nan, np.float32)
+            assert interpret(module, [*case.packed(arrays).values(), got]) == 0
+            check(got, case, arrays)
+            assembly(emit(module, way).text, way)
 
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[5], CASES[7], CASES[12]], ids=str)
@@ -180,7 +184,7 @@ def test_drawn_schedules(case: Case) -> None:
     (group,) = schedule.completed(plan).groups
     space = schedule.space(group, target, 2)
     rng = random.Random(5)
-    for _ in range(6):
+    for _ in range(8):
         trace = space.sample(rng)
         assert space.allows(trace)
         module = schedule.lower(replace(plan, constants=frozenset()), [trace], target, 2)
@@ -203,3 +207,113 @@ def test_workloads_can_be_tuned(bound: tuple[str, ...]) -> None:
     task = {"program": text_of(group), "seed": 0, "threads": 2}
     assert {t.name for t in read_text(task["program"])[1]} == set(bound)
     assert open_session(task).measure(f.schedule[0].to_json())["seconds"]
+
+
+FIXED_CASES = [
+    Case(1, 64, 256, 32),
+    Case(1, 67, 96, 32, "i4"),
+    Case(3, 33, 120, 20),
+    Case(2, 17, 99, 9, "i4"),  # words that end behind the block
+    Case(1, 40, 512, 256),  # groups smaller than a block
+    Case(4, 48, 77, 0),
+    Case(6, 51, 128, 8, "i4", zeros=True),
+    Case(1, 37, 96, 16, zeros=True, nested=True),
+    Case(2, 19, 90, 9, "i8", nested=True),
+    Case(1, 33, 64, 16, "u8", zeros=True),
+]
+
+
+def fixed_point_kernels(case: Case) -> list[Compiled]:
+    """The product in fixed point, for this processor and for one without its longer dot products."""
+    f = tcomp.compile(case.text, accuracy="strict", threads=2)
+    f(*case.packed(case.arrays()).values())
+    plan = replace(f.stages().plan, constants=frozenset())
+    (group,) = schedule.completed(plan).groups
+    contraction = recognised(group.members[0])
+    assert isinstance(contraction, CodedContraction)
+    found = []
+    for target in {host_target(), host_target().without("avx512vnni", "avxvnni")}:
+        for g in coded_geometries(contraction, target):
+            if g.way == FIXED:
+                first = to_trace(choose_way(g, 2))
+                space = schedule.space(group, target, 2)
+                near = [t for t in space.neighbours(first) if dict(t.decisions)["words"] == FIXED]
+                for trace in (first, *random.Random(3).sample(near, min(3, len(near)))):
+                    found.append(Compiled(schedule.lower(plan, [trace], target, 2), target))
+    return found
+
+
+def called(kernel: Compiled, case: Case, arrays: dict[str, Any]) -> Any:
+    got = np.full((case.m, case.n), np.nan, np.float32)
+    stored = case.packed(arrays).values()
+    assert kernel(*(np.ascontiguousarray(a) for a in stored), got) == 0
+    return got
+
+
+@pytest.mark.parametrize("case", FIXED_CASES, ids=str)
+def test_fixed_point(case: Case) -> None:
+    """As exact as sums of floats, whatever the size of the numbers; what is not finite stays so."""
+    arrays = case.arrays()
+    rng = np.random.default_rng(1)
+    usual = arrays["X"]
+    kernels = fixed_point_kernels(case)
+    uneven = usual * np.exp2(rng.integers(-40, 40, usual.shape)).astype(np.float32)
+    for x in (
+        usual, usual + 1000, usual * 1e30, usual * np.float32(1e-42), 0 * usual, uneven,
+        np.where(rng.random(usual.shape) < 0.9, 0, usual), np.full_like(usual, 1.999),
+    ):  # fmt: skip
+        given = arrays | {"X": np.asarray(x, np.float32)}
+        for kernel in kernels:
+            expected = case.reference(given)
+            largest = np.abs(expected).max()
+            np.testing.assert_allclose(
+                called(kernel, case, given), expected, rtol=0, atol=1e-6 * largest + 1e-44
+            )
+    for special in (np.inf, -np.inf, np.nan, np.float32(2e34)):
+        x = usual.copy()
+        x[0, case.k // 2] = special
+        given = arrays | {"X": x}
+        with np.errstate(all="ignore"):
+            expected = case.reference(given).astype(np.float32)
+            for kernel in kernels:
+                got = called(kernel, case, given)
+                finite = np.isfinite(expected)
+                np.testing.assert_array_equal(got[~finite], expected[~finite])
+                np.testing.assert_allclose(got[finite], expected[finite], rtol=1e-5, atol=1e-4)
+
+
+def test_rounding_of_fixed_point() -> None:
+    """What "standard" promises: at most twice the error of sums from left to right."""
+    case = Case(1, 256, 1024, 32)
+    for mean in (0, 1000):
+        errors = []
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            arrays = case.arrays()
+            for name in "XS":
+                drawn = rng.standard_normal(arrays[name].shape) + mean
+                arrays[name] = drawn.astype(np.float32)
+            stored = case.packed(arrays)
+            f = tcomp.compile(case.text, threads=2)
+            got = f(*stored.values())
+            weights = (arrays["W"] - 3).astype(np.float32) * np.repeat(arrays["S"], 32, axis=1)
+            direct = np.add.accumulate(arrays["X"] * weights, axis=1, dtype=np.float32)[:, -1]
+            expected = case.reference(arrays)
+            errors.append([np.abs(v - expected).max() for v in (got, direct)])
+        fixed, plain = np.max(errors, axis=0)
+        assert fixed < 2 * plain
+
+
+def test_what_fixed_point_is_for() -> None:
+    """A single row of this processor's own; never in "strict"."""
+    case = Case(1, 512, 1024, 32)
+    stored = list(case.packed(case.arrays()).values())
+
+    def way(**options: Any) -> int:
+        f = tcomp.compile(case.text, threads=2, **options)
+        f(*stored)
+        return dict(f.stages().traces[-1].decisions)["words"]
+
+    assert way(accuracy="strict") != FIXED
+    if host_target().has("avx512vnni"):
+        assert way() == FIXED

@@ -132,6 +132,8 @@ def test_a_dot_is_the_sum_of_its_products(op: str) -> None:
     """Against NumPy's own view of the words' bytes."""
     dot, rng = DOTS[op], np.random.default_rng(4)
     raw = rng.integers(0, 256, (2, 16, 4), np.uint8)
+    if op == "dot_u7_i8":
+        raw[0] &= 127
     if dot.sums.is_float:  # small whole numbers, so that no sum is rounded
         raw = rng.integers(-20, 20, (2, 16, 2)).astype(dot.left.numpy).view(np.uint8)
     words = raw.reshape(2, -1).view(np.int32)

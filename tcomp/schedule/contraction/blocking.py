@@ -30,6 +30,9 @@ _LONG_EPILOGUE = 8.0  # the weight from which an epilogue waits until a tile's s
 # Lines, of a right that is one stream: 8x4096x4096 of u8 and i8 0.186 ms with 64, 0.164 with 128; u4 1x11008x4096 0.39
 # and 0.31; f32 1.32 and 1.33 (medians).
 STREAM_AHEAD = 128
+_ROW_AHEAD = (
+    64  # of a single row (1x768x3072 43 us without, 38 so, 39 with 128; i8 1x4096x4096 81, 70, 73)
+)
 _LATENCY = 800  # multiplications of vectors while a line comes from beyond L2
 _DOT_AHEAD = 256  # positions of inner ahead (1x4096x4096 nt: 2.32 ms, 2.16 with these)
 _STREAMED_ROWS = 8  # rows up to which a right from afar goes by once, a few of its rows at a time
@@ -56,7 +59,7 @@ class Blocking:
     or, with 1, the next panel.
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
-    counts words. Of products with codes it is 1 where sums of blocks are scaled.
+    counts words. Of products with codes it is 1 where sums of blocks are scaled, 2 where they are sums of integers.
     A task makes `task_spread` places of spread, along its last iterator.
     With `by_rows` it goes along one panel of rows after the other, else down one panel of columns after the other.
     """
@@ -132,7 +135,7 @@ def _with_tile(
         left,
         right,
         int(threads > 1),
-        _prefetch(g, rows, vectors, right, panels.count),
+        _prefetch(g, rows, vectors, right, panels.count, threads),
         int(_epilogue_cost(g) > _LONG_EPILOGUE),
         by_rows=int(_goes_by_rows(g, right, depth * task_columns)),
         task_spread=_spread(g, panels.count, right, depth, task_panels, task_columns, threads),
@@ -186,13 +189,16 @@ def _is_far(g: Geometry) -> bool:
     return cost.afar(g, g.columns.extent) > 0
 
 
-def _prefetch(g: Geometry, rows: int, vectors: int, right: int, panels: int) -> int:
-    """How far ahead a right from beyond L2 is asked for; one stream for a single row comes by itself."""
+def _prefetch(g: Geometry, rows: int, vectors: int, right: int, panels: int, threads: int) -> int:
+    """How far ahead a right from beyond L2 is asked for."""
     streams = right == DIRECT and g.rows.extent <= _STREAMED_ROWS
     if not can_prefetch(g, right) or not _is_far(g) or streams or _glances(g):
         return 0  # 16x4096x1024: 0.34 ms, 16 rows ahead 0.42
     if right == SHARED and panels == 1:
-        return STREAM_AHEAD if rows > 1 else 0
+        if rows > 1:
+            return STREAM_AHEAD
+        size = g.inner * g.columns.extent * g.spread.extent * g.dtype.bytes
+        return _ROW_AHEAD if size > threads * g.scope.target.l2 else 0
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
 
 

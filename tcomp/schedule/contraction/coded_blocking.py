@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil
 
-from tcomp.schedule.contraction import cost
+from tcomp.schedule.contraction import coded_price, cost
 from tcomp.schedule.contraction.blocking import (
     DIRECT,
     PRIVATE,
@@ -37,10 +37,23 @@ def scales_sums(contraction: CodedContraction) -> bool:
     return contraction.scale is not None and (contraction.nested or few)
 
 
-def choose_coded(g: CodedGeometry, threads: int) -> Blocking:
-    """The analytical choice: sums fill the registers; columns are shared out over threads, then rows."""
+def choose_coded(ways: Sequence[CodedGeometry], threads: int) -> Blocking:
+    """The analytical choice: the way that takes the least time by its instructions."""
+    prices = []
+    for g in ways:
+        parallel = threads > 1 and pays_threads(g, g.rows.extent * g.columns.extent / g.lanes)
+        rows, vectors = _tile(g)
+        prices.append(coded_price.cycles(g, rows, vectors, threads if parallel else 1))
+    return choose_way(ways[prices.index(min(prices))], threads)
+
+
+def choose_way(g: CodedGeometry, threads: int) -> Blocking:
+    """The analytical choice of one way: sums fill the registers; columns are shared out over threads, then
+    rows."""
     lanes = min(g.lanes, 1 << (g.columns.extent - 1).bit_length())
-    rows, vectors = max(_tiles(g), key=lambda t: _merit(g, *t))
+    if g.fixed is not None:
+        lanes = g.lanes
+    rows, vectors = _tile(g)
     panels = RowPanels.of(g.rows.extent, rows)
     vectors = min(vectors, ceil(g.columns.extent / lanes))
     width = vectors * lanes
@@ -49,12 +62,20 @@ def choose_coded(g: CodedGeometry, threads: int) -> Blocking:
     tasks = _TASKS * threads if parallel else 1
     columns = ceil(count / tasks)
     shares = ceil(tasks / ceil(count / columns))
-    unroll = max(u for u in _UNROLLS if u == 1 or PER_WORD * rows * vectors * u <= _LOOP)
+    most = 1 if g.fixed is not None else _LOOP // (PER_WORD * rows * vectors)
+    unroll = max(u for u in _UNROLLS if u == 1 or u <= most)
     return Blocking(
         CODED, lanes, rows, vectors, unroll, g.inner, ceil(panels.count / shares),
         min(columns * width, g.columns.extent), _left(g, panels.tallest), SHARED,
-        int(parallel), STREAM_AHEAD if panels.count == 1 else 0, 0, int(g.scale is not None),
+        int(parallel), STREAM_AHEAD if panels.count == 1 else 0, 0, g.way,
     )  # fmt: skip
+
+
+def _tile(g: CodedGeometry) -> tuple[int, int]:
+    """Rows and vectors of the best tile."""
+    if g.fixed is None:
+        return max(_tiles(g), key=lambda t: _merit(g, *t))
+    return min(_tiles(g), key=lambda t: coded_price.cycles(g, t[0], t[1], 1))
 
 
 def _left(g: CodedGeometry, tile_rows: int) -> int:
@@ -72,6 +93,8 @@ def _tiles(g: CodedGeometry) -> Iterator[tuple[int, int]]:
 
 def _registers(g: CodedGeometry, rows: int, vectors: int) -> int:
     """Sums, a block's sums beside them if it is scaled, words, constants, a table, a value, a factor."""
+    if g.fixed is not None:
+        return coded_price.registers(g, rows, vectors)
     sums = rows * vectors
     own = max(sums, min(8, 8 * sums)) if g.scale is not None else 0
     return sums + own + vectors * len(g.constants) + vectors + 3
@@ -97,7 +120,8 @@ def is_legal_coded(g: CodedGeometry, b: Blocking) -> bool:
     return (
         (b.depth, b.right) == (g.inner, SHARED)
         and 0 <= b.prefetch <= 4 * STREAM_AHEAD
-        and b.words == int(g.scale is not None)
+        and b.words == g.way
+        and (g.fixed is None or b.lanes == g.lanes)
         and b.left in ((DIRECT, PRIVATE) if g.left.is_plain() else (PRIVATE,))
         and b.parallel in (0, 1)
         and b.staged in (0, 1)
@@ -111,8 +135,9 @@ def is_legal_coded(g: CodedGeometry, b: Blocking) -> bool:
     )
 
 
-def coded_around(g: CodedGeometry, here: Blocking, threads: int) -> Iterator[Blocking]:
-    """Legal blockings one decision away."""
+def coded_around(ways: Sequence[CodedGeometry], here: Blocking, threads: int) -> Iterator[Blocking]:
+    """Legal blockings one decision away; each other way is where its own analytical choice is."""
+    (g,) = (each for each in ways if each.way == here.words)
     moves = [replace(here, unroll=u) for u in _UNROLLS]
     moves += [replace(here, tile_rows=r, tile_vectors=v) for r, v in _tiles(g)]
     moves += [replace(here, prefetch=p) for p in (0, STREAM_AHEAD // 4, STREAM_AHEAD)]
@@ -123,6 +148,7 @@ def coded_around(g: CodedGeometry, here: Blocking, threads: int) -> Iterator[Blo
     if threads > 1:
         moves.append(replace(here, parallel=1 - here.parallel))
     seen = {here}
+    yield from (choose_way(each, threads) for each in ways if each is not g)
     for move in moves:
         width = move.tile_vectors * move.lanes
         columns = min(g.columns.extent, ceil(move.task_columns / width) * width)

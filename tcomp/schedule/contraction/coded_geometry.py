@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from math import ceil, prod
 
 from tcomp.ir.dtypes import DType, f32, i32, u8
@@ -13,6 +13,13 @@ from tcomp.ir.tensor import nodes as t
 from tcomp.ops.lookups import has_lookup
 from tcomp.schedule.contraction.coded import CODES, PER_WORD, CodedContraction
 from tcomp.schedule.contraction.dimensions import Dimension, Scope, is_affine
+from tcomp.schedule.contraction.fixed_codes import (
+    BY_BLOCK,
+    BY_ELEMENT,
+    FIXED,
+    FixedPoint,
+    fixed_point,
+)
 from tcomp.schedule.contraction.geometry import Geometry, Operand, survey
 from tcomp.schedule.contraction.values import constant_value
 from tcomp.schedule.vectorize import vectorize
@@ -51,6 +58,7 @@ class CodedGeometry(Geometry):
 
     `value` is an element over the markers of the code and of constants; `table` has its values where it
     depends on the code alone. `scale` is what a block's sum is multiplied by, None for 1.
+    With `fixed` sums of groups are those of integers, and words hold the codes that this wants.
     """
 
     block: Dimension
@@ -62,6 +70,7 @@ class CodedGeometry(Geometry):
     scale: Panelled | None
     size: int  # of a block
     per_word: int
+    fixed: FixedPoint | None = None
 
     @property
     def panelled(self) -> tuple[Panelled, ...]:
@@ -69,29 +78,54 @@ class CodedGeometry(Geometry):
         return (self.words, *self.constants)
 
     @property
-    def words_of_block(self) -> int:
-        return ceil(self.size / self.per_word)
+    def words_of_group(self) -> int:
+        return ceil(self.group / self.per_word)
 
-    def element(self, lanes: int, code: Expr, constant: Callable[[Panelled], Expr]) -> Expr:
-        """A vector of elements, from one of words in whose low bits the codes are, or of codes themselves."""
+    @property
+    def way(self) -> int:
+        """What the scale multiplies."""
+        if self.fixed is not None:
+            return FIXED
+        return BY_ELEMENT if self.scale is None else BY_BLOCK
+
+    @property
+    def bits(self) -> int:
+        """Bits of a code in a word."""
+        return WORD.bits // self.per_word
+
+    @property
+    def group(self) -> int:
+        """Inner positions whose sum is scaled at a time: a block, or part of it."""
+        return self.fixed.group if self.fixed is not None else self.size
+
+    def element(self, lanes: int, code: Expr, constants: Mapping[Load, Expr]) -> Expr:
+        """A vector of elements, from one of words in whose low bits the codes are, or of codes themselves, and
+        what stands for the markers of constants."""
         if self.table is not None and has_lookup(lanes, self.scope.target.has):
             found: Expr = Lookup(self.table, code)
-            for each in self.constants:
-                if each is not self.scale:
-                    found = Op("mul", (found, constant(each)), f32)
+            for each in constants.values():
+                found = Op("mul", (found, each), f32)
             return found
         if self.per_word > 1:
-            code = Op("bit_and", (code, Const(CODES - 1, WORD, lanes)), WORD)
-        known = {self.code.buffer: _as(code, self.code.dtype)}
-        held = [each for each in self.constants if each is not self.scale]
-        known |= {each.marker.buffer: constant(each) for each in held}
-        wide = vectorize(self.value, self.columns.at, lanes)
+            code = Op("bit_and", (code, Const((1 << self.bits) - 1, WORD, lanes)), WORD)
+        return self._over(self.value, lanes, {**constants, self.code: _as(code, self.code.dtype)})
+
+    def shift(self, lanes: int, constants: Mapping[Load, Expr]) -> Expr | None:
+        """A vector of what is taken from codes in fixed point, beside their zero."""
+        if self.fixed is None or self.fixed.shift is None:
+            return None
+        return self._over(self.fixed.shift, lanes, constants)
+
+    def _over(self, value: Expr, lanes: int, given: Mapping[Load, Expr]) -> Expr:
+        """A value over markers as a vector over what stands for them."""
+        known = {marker.buffer: each for marker, each in given.items()}
+        wide = vectorize(value, self.columns.at, lanes)
         return rewrite(wide, lambda n: known.get(n.buffer) if isinstance(n, Load) else None)
 
 
-def survey_coded(contraction: CodedContraction, scope: Scope, by_block: bool) -> CodedGeometry:
-    """Finds the dimensions and templates of a product with codes. The scale multiplies sums of blocks where
-    `by_block`, else elements."""
+def survey_coded(contraction: CodedContraction, scope: Scope, way: int) -> CodedGeometry:
+    """Finds the dimensions and templates of a product with codes. The scale multiplies elements, or sums of
+    blocks in floats or in integers, as the `way` tells."""
     whole = survey(contraction, scope)
     block = scope.dimension(contraction.blocks, "block")
     within = scope.dimension(contraction.within, "k")
@@ -103,7 +137,6 @@ def survey_coded(contraction: CodedContraction, scope: Scope, by_block: bool) ->
     def marked(name: str, dtype: DType) -> Load:
         return Load(Buffer(name, dtype, 1, Space.PRIVATE), Int.of(whole.columns.at))
 
-    words = _words(scope, contraction, placed(contraction.code), (block, within))
     constants = {
         expr: Panelled(placed(expr), (block,), marked(f"constant{n}", expr.dtype))
         for n, expr in enumerate(contraction.constants)
@@ -115,38 +148,47 @@ def survey_coded(contraction: CodedContraction, scope: Scope, by_block: bool) ->
     scale = None
     if contraction.scale is not None:
         scale = Panelled(placed(contraction.scale), (block,), marked("scale", f32))
-        if not by_block:
+        if way == BY_ELEMENT:
             value = Op("mul", (value, scale.marker), f32)
     packed = (*constants.values(), *([scale] if scale else []))
     kept = {f.name: getattr(whole, f.name) for f in fields(Geometry)}
+    held = {expr: panel.marker for expr, panel in constants.items()}
+    fixed = None
+    per_word = contraction.per_word
+    if way == FIXED:
+        fixed = fixed_point(contraction, value, code, held, scope.target)
+    if fixed is not None:
+        per_word, code = fixed.per_word, marked("code", WORD)
+        value = fixed.element(code)
+        table = _table(value, code) if fixed.shift is None and fixed.bits == BITS else None
+    words = _words(scope, placed(contraction.code), (block, within), per_word)
+    if fixed is not None and fixed.mask:
+        flipped = Op("bit_xor", (words.value, Const(fixed.masks, WORD)), WORD)
+        words = replace(words, value=flipped)
     return CodedGeometry(
         **kept, block=block, words=words, constants=packed, code=code, value=value, table=table,
-        scale=scale if by_block else None, size=contraction.block,
-        per_word=contraction.per_word,
+        scale=None if way == BY_ELEMENT else scale, size=contraction.block, per_word=per_word,
+        fixed=fixed,
     )  # fmt: skip
 
 
-def _words(
-    scope: Scope, contraction: CodedContraction, code: Expr, inner: Sequence[Dimension]
-) -> Panelled:
+def _words(scope: Scope, code: Expr, inner: Sequence[Dimension], per_word: int) -> Panelled:
     """Words of the codes at consecutive positions; behind a block's end the last code again. Or codes."""
     block, within = inner
-    count = ceil(within.extent / contraction.per_word)
+    count = ceil(within.extent / per_word)
     blocks = Iter("block", Int.of(0), Int.of(block.extent))
     number = Iter("word", Int.of(0), Int.of(count))
 
     def word(at: Int, position: Int) -> Expr:
-        if contraction.per_word == 1:
-            return code.sub({block.at: at, within.at: position})
         parts = []
-        for j in range(PER_WORD):
-            place = position * PER_WORD + j
-            if within.extent % PER_WORD:
+        for j in range(per_word):
+            place = position * per_word + j
+            if within.extent % per_word:
                 place = place.min(within.extent - 1)
-            parts.append(_as(code.sub({block.at: at, within.at: place}), WORD))
-        return packed_codes(parts)
+            parts.append(code.sub({block.at: at, within.at: place}))
+        return _joined(parts)
 
-    dtype = code.dtype if contraction.per_word == 1 else WORD
+    dtype = code.dtype if per_word == 1 else WORD
     marker = Load(Buffer("word", dtype, 1, Space.PRIVATE), Int.of(0))
     flat = scope.dimension([blocks, number], "w")
     value = word(Int.of(flat.at) // count, Int.of(flat.at) % count)
@@ -154,6 +196,13 @@ def _words(
         return Panelled(value, (flat,), marker)
     outer, last = scope.dimension([blocks], "block"), scope.dimension([number], "w")
     return Panelled(word(Int.of(outer.at), Int.of(last.at)), (outer, last), marker)
+
+
+def _joined(codes: Sequence[Expr]) -> Expr:
+    """A word of codes: eight of 4 bits, four bytes, or one as it is."""
+    if len(codes) == PER_WORD:
+        return packed_codes([_as(code, WORD) for code in codes])
+    return word_of(codes, WORD) if len(codes) > 1 else codes[0]
 
 
 def packed_codes(parts: Sequence[Expr]) -> Expr:

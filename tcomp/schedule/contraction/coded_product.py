@@ -31,7 +31,8 @@ from tcomp.ir.loop.nodes import (
 )
 from tcomp.schedule.contraction.blocking import Blocking
 from tcomp.schedule.contraction.coded import PER_WORD
-from tcomp.schedule.contraction.coded_geometry import BITS, WORD, CodedGeometry, Panelled
+from tcomp.schedule.contraction.coded_geometry import WORD, CodedGeometry, Panelled
+from tcomp.schedule.contraction.dimensions import positions
 from tcomp.schedule.contraction.outer_product import RegisterTileNest
 from tcomp.schedule.contraction.pack import Block, Packer, Panel
 from tcomp.schedule.contraction.tasks import Place, Task, Tile, column_panels
@@ -109,18 +110,14 @@ class CodedNest(RegisterTileNest):
         return CodedRight.of(self.g, self.b)
 
     def add_products(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
-        return _CodedTile(self, tile, shape).statements(sums)
+        return CodedTile(self, tile, shape).statements(sums)
 
     def place(self, position: Int) -> Position:
         """The counters of inner at a position of all of it."""
-        place: Position = {}
-        for dimension in reversed(self.inner[1:]):
-            place[dimension.at] = position % dimension.extent
-            position = position // dimension.extent
-        return place | {self.inner[0].at: position}
+        return positions(self.inner, position)
 
 
-class _CodedTile:
+class CodedTile:
     """The code of one tile's products. Where it has few sums, several chains of each hide their latency."""
 
     def __init__(self, nest: CodedNest, tile: Tile, shape: TileShape) -> None:
@@ -131,41 +128,46 @@ class _CodedTile:
     def statements(self, sums: Accumulators) -> list[Stmt]:
         """Adds all products to the sums."""
         if self.g.scale is not None:
-            return self._over_blocks(lambda at: self._scaled_block(at, sums))
+            return self.over_groups(lambda at: self._own_sums(at, sums))
         chains = [sums, *self._more_chains()]
+        unroll = self.nest.b.unroll
         return [
             *_zero(chains[1:]),
-            *self._over_blocks(lambda at: self._block(at, chains)),
+            *self.over_groups(lambda at: self.block(at, chains, unroll)),
             *_joined(chains),
         ]
 
-    def _over_blocks(self, body: Callable[[Int], list[Stmt]]) -> list[Stmt]:
-        count = self.g.block.extent
+    def over_groups(self, body: Callable[[Int], list[Stmt]]) -> list[Stmt]:
+        """A loop over groups, where there are several."""
+        count = self.g.inner // self.g.group
         if count == 1:
             return body(Int.of(0))
-        var = self.names.loop("block", 0, count - 1)
+        var = self.names.loop("group", 0, count - 1)
         return [For(var, Int.of(0), Int.of(count), tuple(body(Int.of(var))))]
 
-    def _scaled_block(self, at: Int, sums: Accumulators) -> list[Stmt]:
-        """A block's own sums, multiplied by its scale."""
-        scale = self.g.scale
-        assert scale is not None
+    def _own_sums(self, at: Int, sums: Accumulators) -> list[Stmt]:
+        """A group's own sums, multiplied by its scale."""
         own = Accumulators(self.shape, f32, self.names)
         chains = [own, *self._more_chains()]
-        scales = [self._constant(scale, at, v) for v in range(self.shape.vectors)]
         return [
             *_zero(chains),
-            *self._block(at, chains),
+            *self.block(at, chains, self.nest.b.unroll),
             *_joined(chains),
-            *sums.assign(
-                lambda i, v: multiply_add(
-                    scales[v], own.locals[i][v], sums.locals[i][v], self.fused
-                )
-            ),
+            *self.scaled(at, own, sums),
         ]
 
-    def _block(self, at: Int, chains: list[Accumulators]) -> list[Stmt]:
-        """The products of one block; words whole but for the last one."""
+    def scaled(self, at: Int, own: Accumulators, sums: Accumulators) -> list[Stmt]:
+        """Adds a group's own sums, multiplied by its scale."""
+        scale = self.g.scale
+        if scale is None:
+            return sums.assign(_sum_of(sums, own))
+        scales = [self._constant(scale, at, v) for v in range(self.shape.vectors)]
+        return sums.assign(
+            lambda i, v: multiply_add(scales[v], own.locals[i][v], sums.locals[i][v], self.fused)
+        )
+
+    def constants(self, at: Int) -> tuple[list[dict[Load, Local]], list[Stmt]]:
+        """What elements of a group depend on beside their codes, in locals, for each vector."""
         statements: list[Stmt] = []
         constants: list[dict[Load, Local]] = []
         for v in range(self.shape.vectors):
@@ -176,14 +178,19 @@ class _CodedTile:
                     statements.append(Declare(local, self._constant(part, at, v)))
                     held[part.marker] = local
             constants.append(held)
+        return constants, statements
+
+    def block(self, at: Int, chains: list[Accumulators], unroll: int) -> list[Stmt]:
+        """The products of one group; words whole but for the last one."""
+        constants, statements = self.constants(at)
         each = self.g.per_word
-        whole, rest = divmod(self.g.size, each)
-        most = self.nest.b.unroll * (PER_WORD // each)
+        whole, rest = divmod(self.g.group, each)
+        most = unroll * (PER_WORD // each)
         unroll = max(u for u in range(1, most + 1) if whole % u == 0)
 
         def body(first: Int, number: int, count: int) -> list[Stmt]:
             turned = chains[number * each % len(chains) :] + chains[: number * each % len(chains)]
-            ahead = self._ahead(at, first + number, number)
+            ahead = self.ahead(at, first + number, number)
             return [*ahead, *self._word(at, first + number, count, constants, turned)]
 
         if whole == unroll:
@@ -195,19 +202,19 @@ class _CodedTile:
             statements.append(For(var, Int.of(0), Int.of(whole), tuple(inner), unroll))
         return statements + (body(Int.of(0), whole, rest) if rest else [])
 
-    def _ahead(self, block: Int, word: Int, number: int) -> list[Stmt]:
+    def ahead(self, group: Int, word: Int, number: int) -> list[Stmt]:
         """Asks for the line of words that comes `prefetch` lines later, once in each line."""
         distance, g, width = self.nest.b.prefetch, self.g, self.nest.width
         line = _LINE // g.words.dtype.bytes
         if not distance or number % max(1, line // width):
             return []
-        row = self.nest.right.load(g.words, block * g.words_of_block + word, self.tile, 0)
+        row = self.nest.right.load(g.words, group * g.words_of_group + word, self.tile, 0)
         first = row.index + distance * line
         return [Prefetch(row.buffer, first + n, 1) for n in range(0, width, line)]
 
     def _word(
         self,
-        block: Int,
+        group: Int,
         word: Int,
         count: int,
         constants: list[dict[Load, Local]],
@@ -215,7 +222,7 @@ class _CodedTile:
     ) -> list[Stmt]:
         """The products with the first `count` codes of a word."""
         shape, g = self.shape, self.g
-        row = block * g.words_of_block + word
+        row = group * g.words_of_group + word
         statements: list[Stmt] = []
         words: list[Local] = []
         for v in range(shape.vectors):
@@ -223,13 +230,13 @@ class _CodedTile:
             load = self.nest.right.load(g.words, row, self.tile, v)
             statements.append(Declare(words[v], load))
         for j in range(count):
-            place = self.nest.place(block * g.size + word * g.per_word + j)
+            place = self.nest.place(group * g.group + word * g.per_word + j)
             sums = chains[j % len(chains)]
             columns: list[Local] = []
             for v in range(shape.vectors):
-                by = Const(BITS * j, WORD, shape.lanes)
+                by = Const(g.bits * j, WORD, shape.lanes)
                 code = Op("shift_right", (words[v], by), WORD) if j else words[v]
-                value = g.element(shape.lanes, code, _held(constants[v]))
+                value = g.element(shape.lanes, code, constants[v])
                 columns.append(self.names.local("b", f32, shape.lanes))
                 statements.append(Declare(columns[v], value))
             for i, each in enumerate(sums.locals):
@@ -241,15 +248,12 @@ class _CodedTile:
                     statements.append(Assign(local, value))
         return statements
 
-    def _constant(self, part: Panelled, block: Int, vector: int) -> Expr:
+    def _constant(self, part: Panelled, group: Int, vector: int) -> Expr:
+        block = group // (self.g.size // self.g.group)
         return self.nest.right.load(part, block, self.tile, vector)
 
     def _more_chains(self) -> list[Accumulators]:
         return [Accumulators(self.shape, f32, self.names) for _ in range(self.count - 1)]
-
-
-def _held(constants: dict[Load, Local]) -> Callable[[Panelled], Expr]:
-    return lambda part: constants[part.marker]
 
 
 def _zero(chains: list[Accumulators]) -> list[Stmt]:

@@ -124,3 +124,12 @@ def flat(dimensions: Sequence[Dimension]) -> Int:
     for dimension in dimensions:
         position = position * dimension.extent + Int.of(dimension.at)
     return position
+
+
+def positions(dimensions: Sequence[Dimension], position: Int) -> dict[LoopVar, Int]:
+    """The dimensions' counters at a position of their product."""
+    place: dict[LoopVar, Int] = {}
+    for dimension in reversed(dimensions[1:]):
+        place[dimension.at] = position % dimension.extent
+        position = position // dimension.extent
+    return place | {dimensions[0].at: position}

@@ -17,6 +17,8 @@ from tcomp.schedule.contraction.coded_product import CodedNest
 from tcomp.schedule.contraction.dimensions import Scope
 from tcomp.schedule.contraction.dot_product import DotProductNest
 from tcomp.schedule.contraction.epilogue import has_even_epilogue
+from tcomp.schedule.contraction.fixed_codes import BY_BLOCK, BY_ELEMENT, FIXED
+from tcomp.schedule.contraction.fixed_product import FixedPointNest
 from tcomp.schedule.contraction.geometry import Geometry, survey
 from tcomp.schedule.contraction.match import Contraction, match
 from tcomp.schedule.contraction.nest import TaskNest
@@ -84,7 +86,7 @@ def analytical_trace(
 ) -> Trace:
     """A good schedule, found without measuring."""
     if isinstance(contraction, CodedContraction):
-        return to_trace(choose_coded(survey_coded_dense(contraction, target, constants), threads))
+        return to_trace(choose_coded(coded_geometries(contraction, target, constants), threads))
     numbers = numbers_of_words(contraction, target)
     if numbers[0]:
         return to_trace(choose_in_words(contraction, target, threads, numbers[0], constants))
@@ -147,11 +149,22 @@ def survey_dense(
 
 
 def survey_coded_dense(
-    contraction: CodedContraction, target: Target, constants: frozenset[Tensor] = frozenset()
+    contraction: CodedContraction,
+    target: Target,
+    constants: frozenset[Tensor],
+    way: int,
 ) -> CodedGeometry:
     """A product with codes with all of its tensors dense."""
-    scope = _dense_scope(contraction, target, constants)
-    return survey_coded(contraction, scope, scales_sums(contraction))
+    return survey_coded(contraction, _dense_scope(contraction, target, constants), way)
+
+
+def coded_geometries(
+    contraction: CodedContraction, target: Target, constants: frozenset[Tensor] = frozenset()
+) -> list[CodedGeometry]:
+    """A product with codes in all ways that it can be summed."""
+    ways = (BY_BLOCK if scales_sums(contraction) else BY_ELEMENT, FIXED)
+    found = [survey_coded_dense(contraction, target, constants, way) for way in ways]
+    return [g for g, way in zip(found, ways, strict=True) if g.way == way]
 
 
 def _dense_scope(contraction: Contraction, target: Target, constants: frozenset[Tensor]) -> Scope:
@@ -193,8 +206,8 @@ def lower_contraction(
         window = WindowNest(frame_of(contraction, scope, blocking), blocking)
         once, each = tuple(window.once()), tuple(window.each_call())
     elif isinstance(contraction, CodedContraction) and blocking.form == CODED:
-        nest = CodedNest(survey_coded(contraction, scope, bool(blocking.words)), blocking)
-        once, each = nest.before_and_at_each_step()
+        coded = coded_nest(survey_coded(contraction, scope, blocking.words), blocking)
+        once, each = coded.before_and_at_each_step()
     else:
         geometry = survey_as(contraction, scope, blocking.words)
         once, each = nest_of(geometry, blocking).before_and_at_each_step()
@@ -230,6 +243,13 @@ def frame_of(contraction: Contraction, scope: Scope, blocking: WindowBlocking) -
     if not 0 <= blocking.frame < len(found):
         raise KeyError("frame")
     return found[blocking.frame]
+
+
+def coded_nest(geometry: CodedGeometry, blocking: Blocking) -> CodedNest:
+    """The nest of the blocking's way to sum."""
+    if geometry.fixed is not None:
+        return FixedPointNest(geometry, blocking, geometry.fixed)
+    return CodedNest(geometry, blocking)
 
 
 def nest_of(geometry: Geometry, blocking: Blocking) -> TaskNest:

@@ -47,6 +47,10 @@ class TaskNest(ABC):
         """The right side as the blocking wants it."""
         return right_operand(self.g, self.b, self.inner)
 
+    def before_tasks(self, place: Place) -> list[Stmt]:
+        """What all tasks of one product need, beside a shared right side."""
+        return []
+
     @abstractmethod
     def tile(self, rows: int, columns: int, tile: Tile) -> list[Stmt]:
         """The code of one tile."""
@@ -78,7 +82,7 @@ class TaskNest(ABC):
         around = [g.spread.extent, row_blocks, column_blocks]
         place = {g.batch.at: Int.of(0)}
         tasks = self._tasks(around, lambda at: self._task(self._locate(place, at)))
-        return tuple(self.right.share(place)), tuple(tasks)
+        return tuple(self.right.share(place)), (*self.before_tasks(place), *tasks)
 
     def _batches(self, around: list[int]) -> list[Stmt]:
         """One product after the other, each with all threads."""
@@ -87,6 +91,7 @@ class TaskNest(ABC):
         place = {batch.at: Int.of(var)}
         body = [
             *self.right.share(place),
+            *self.before_tasks(place),
             *self._tasks(around, lambda at: self._task(self._locate(place, at))),
         ]
         return [For(var, Int.of(0), Int.of(batch.extent), tuple(body))]

@@ -26,10 +26,10 @@ from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.geometry import Geometry
 from tcomp.schedule.contraction.group import (
     choose_in_words,
+    coded_geometries,
     from_trace,
     numbers_of_words,
     recognised,
-    survey_coded_dense,
     survey_dense,
     to_trace,
 )
@@ -76,7 +76,9 @@ class ContractionSpace:
         except KeyError:
             return False
         if isinstance(self._contraction(), CodedContraction):
-            return isinstance(blocking, Blocking) and is_legal_coded(self._coded(), blocking)
+            return isinstance(blocking, Blocking) and any(
+                is_legal_coded(g, blocking) for g in self._coded()
+            )
         known = words_of(blocking) in numbers_of_words(self._contraction(), self.target)
         return trace.kind == self.first.kind and known and self._ways(blocking).allows(blocking)
 
@@ -98,10 +100,10 @@ class ContractionSpace:
         assert contraction is not None  # `first` is a contraction's trace
         return contraction
 
-    def _coded(self) -> CodedGeometry:
+    def _coded(self) -> list[CodedGeometry]:
         contraction = self._contraction()
         assert isinstance(contraction, CodedContraction)
-        return survey_coded_dense(contraction, self.target, self.group.constants)
+        return coded_geometries(contraction, self.target, self.group.constants)
 
     def _ways(self, here: Blocking | WindowBlocking) -> Ways:
         contraction, constants = self._contraction(), self.group.constants
