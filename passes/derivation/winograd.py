@@ -57,10 +57,27 @@ LEAST_CHANNELS = 4  # summed, and made of each place: with fewer, products are n
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """An axis of a convolution: the image moves with `at + tap`."""
+    """An axis of a convolution: the image moves with `at + tap`, or `at - tap` where taps go `backwards`, and
+    with each of the `phases` as it does with `at`."""
 
     at: Iter
     tap: Iter
+    backwards: bool
+    phases: tuple[Iter, ...] = ()
+
+    def place(self, number: int) -> Int:
+        """The tap that meets the input so many places from where its window begins."""
+        return self.tap.hi - 1 - number if self.backwards else self.tap.lo + number
+
+    @property
+    def phase(self) -> Int:
+        """How far the phases move the window."""
+        return sum((Int.of(p) - p.lo for p in self.phases), Int.of(0))
+
+    @property
+    def spread(self) -> int:
+        """The farthest that the phases move it."""
+        return sum(p.extent.constant - 1 for p in self.phases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +141,7 @@ def _in_pieces(
             found,
             definition=Definition(definition.tensor, definition.iters, body),
             total=total,
-            windows=(Window(window.at, part),),
+            windows=(replace(window, tap=part),),
             image=image,
             taps=weights,
         )
@@ -144,8 +161,13 @@ def convolution(definition: Definition, count: int, most_axes: int) -> Convoluti
     windows: list[Window] = []
     for at, tap in pairs(definition.iters, total.iters):
         fresh = not any(at is w.at or tap is w.tap for w in windows)
-        if fresh and tap.extent.constant == count and _moves_together(factors, at, tap):
-            windows.append(Window(at, tap))
+        if not fresh or tap.extent.constant != count:
+            continue
+        ways = [way for way in (1, -1) if _moves_together(factors, at, tap, way)]
+        if ways:
+            alike = (p for p in (*definition.iters, *total.iters) if p is not at and p is not tap)
+            phases = tuple(p for p in alike if _moves_together(factors, at, p, 1))
+            windows.append(Window(at, tap, ways[0] < 0, phases))
     chosen = tuple(windows[-most_axes:])
     if not chosen:
         return None
@@ -160,10 +182,10 @@ def convolution(definition: Definition, count: int, most_axes: int) -> Convoluti
     return Convolution(definition, total, chosen, multiply(image), multiply(taps))
 
 
-def _moves_together(factors: Sequence[Expr], at: Iter, tap: Iter) -> bool:
-    """Whether all factors that know `at` know it as `at + tap` only."""
+def _moves_together(factors: Sequence[Expr], at: Iter, tap: Iter, way: int) -> bool:
+    """Whether all factors that know `at` know it as `at + way * tap` only."""
     image = [f for f in factors if at in free_iters(f)]
-    step: dict[Iter, Int] = {at: Int.of(at) + 1, tap: Int.of(tap) - 1}
+    step: dict[Iter, Int] = {at: Int.of(at) + 1, tap: Int.of(tap) - way}
     return bool(image) and all(tap in free_iters(f) and substitute(f, step) is f for f in image)
 
 
@@ -230,7 +252,7 @@ class _Lemma:
             spread = {w.at: Int.of(self.tiles[w.at]) * m + w.at.lo for w in windows}
 
             def as_it_lies(offsets: tuple[int, ...]) -> Expr:
-                moved = {w.tap: w.tap.lo + k for w, k in zip(windows, offsets, strict=True)}
+                moved = {w.tap: w.place(k) for w, k in zip(windows, offsets, strict=True)}
                 return guarded(substitute(self.found.image, {**spread, **moved}))
 
             reads = [as_it_lies((k,) * len(windows)) for k in (0, self.algorithm.products - 1)]
@@ -239,27 +261,30 @@ class _Lemma:
         return self._bordered()
 
     def _bordered(self) -> tuple[list[Definition], Callable[[tuple[int, ...]], Expr]]:
+        """A copy of the image along the windows, each place once however many phases read it."""
         windows, m = self.found.windows, self.algorithm.outputs
         reach = self.algorithm.products - m
         whole = {
-            w.at: self._iter(f"{w.at.name}_p", self.tiles[w.at].extent.constant * m + reach)
+            w.at: self._iter(
+                f"{w.at.name}_p", self.tiles[w.at].extent.constant * m + reach + w.spread
+            )
             for w in windows
         }
-        own = [
-            whole.get(i, i)
-            for i in self.found.definition.iters
-            if i in free_iters(self.found.image)
-        ]
-        iters = (*(i for i in self.summed if i in free_iters(self.found.image)), *own)
-        if not self.across:
-            iters = (*own, *(i for i in self.summed if i in free_iters(self.found.image)))
+        phases = {p for w in windows for p in w.phases}
+        known = free_iters(self.found.image) - phases
+        inner = tuple(i for i in self.summed if i in known)
+        places = (
+            *(i for i in self.found.definition.iters if i in known and i not in whole),
+            *(whole[i] for i in self.found.definition.iters if i in whole),
+        )
+        iters = (*inner, *places) if self.across else (*places, *inner)
         moved: dict[Iter, Int] = {w.at: Int.of(whole[w.at]) + w.at.lo for w in windows}
-        moved |= {w.tap: w.tap.lo for w in windows}
+        moved |= {w.tap: w.place(0) for w in windows} | {p: p.lo for p in phases}
         copy = self._definition("image", iters, guarded(substitute(self.found.image, moved)))
 
         def pixel(offsets: tuple[int, ...]) -> Expr:
             at = {
-                whole[w.at]: Int.of(self.tiles[w.at]) * m + k
+                whole[w.at]: Int.of(self.tiles[w.at]) * m + k + w.phase
                 for w, k in zip(windows, offsets, strict=True)
             }
             return Read(copy.tensor, tuple(at.get(i, Int.of(i)) for i in iters))
@@ -267,7 +292,7 @@ class _Lemma:
         return [copy], pixel
 
     def _tap(self, offsets: tuple[int, ...]) -> Expr:
-        moved = {w.tap: w.tap.lo + k for w, k in zip(self.found.windows, offsets, strict=True)}
+        moved = {w.tap: w.place(k) for w, k in zip(self.found.windows, offsets, strict=True)}
         return substitute(self.found.taps, moved)
 
     def _data_iters(self) -> tuple[Iter, ...]:

@@ -18,6 +18,7 @@ from tcomp.passes.verification import verify_equal
 from tests.unit.programs import written
 
 ALGORITHMS = {
+    "F(2, 2)": toom_cook(2, 2, (1, -1)),
     "F(2, 3)": toom_cook(2, 3, (0, 1, -1)),
     "F(4, 3)": toom_cook(4, 3, (0, *EIGHTHS)),
 }
@@ -25,12 +26,17 @@ WINDOWED = (
     "def f(X: f32[4, 11], K: f32[5, 4, 3]) -> Y: f32[5, 11]:\n"
     "    Y[o, x] = sum[c, r]((X[c, x + r - 1] else 0) * K[o, c, r])\n"
 )
+# Two phases of a transposed convolution, whose windows go backwards.
+PHASED = (
+    "def f(X: f32[4, 6], K: f32[4, 5, 4]) -> Y: f32[5, 6, 2]:\n"
+    "    Y[o, x, p] = sum[c in 0:4, r in 0:2]((X[c, x + p - r] else 0) * K[c, o, 2*r + 1 - p])\n"
+)
+SOURCES = {"F(2, 2)": PHASED, "F(2, 3)": WINDOWED, "F(4, 3)": WINDOWED}
 MULTIPLIED = "def f(A: f32[8, 12], B: f32[12, 20]) -> C: f32[8, 20]:\n    C[i, j] = sum[k](A[i, k] * B[k, j])\n"
 
 
-def convolved(algorithm: Bilinear) -> Program:
+def convolved(source: Program, algorithm: Bilinear) -> Program:
     """What the lemma with an algorithm makes of a convolution."""
-    source = normal_form(written(WINDOWED))
     ((_, made),) = winograd.winograd(algorithm, least_tiles=1)(source)
     return normal_form(made)
 
@@ -51,11 +57,11 @@ def coefficients(algorithm: Bilinear) -> Iterator[tuple[str, int, int]]:
 @pytest.mark.parametrize("change", [Fraction(1), Fraction(-1, 8)], ids=str)
 def test_a_wrong_coefficient_is_caught(name: str, change: Fraction) -> None:
     """Each of all three transforms: none is there for nothing."""
-    algorithm, source = ALGORITHMS[name], normal_form(written(WINDOWED))
-    assert verify_equal(source, convolved(algorithm)).equal
+    algorithm, source = ALGORITHMS[name], normal_form(written(SOURCES[name]))
+    assert verify_equal(source, convolved(source, algorithm)).equal
     for matrix, row, column in coefficients(algorithm):
         changed = wrong(getattr(algorithm, matrix), row, column, change)
-        other = convolved(replace(algorithm, **{matrix: changed}))
+        other = convolved(source, replace(algorithm, **{matrix: changed}))
         assert verify_equal(source, other).equal is False, (matrix, row, column)
 
 
@@ -126,7 +132,8 @@ def test_a_tile_that_is_off_by_one_is_caught(lemma: str) -> None:
         ((_, made),) = strassen.strassen(1, least=4)(source)
         made = normal_form(made)
     else:
-        source, made = normal_form(written(WINDOWED)), convolved(ALGORITHMS[lemma])
+        source = normal_form(written(SOURCES[lemma]))
+        made = convolved(source, ALGORITHMS[lemma])
     tried = 0
     for other in moved_by_one(made):
         tried += 1

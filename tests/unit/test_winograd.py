@@ -62,6 +62,35 @@ LONG_CASES = [
 ]
 
 
+# Windows that go backwards, and phases that move them: parity splits of transposed convolutions.
+TURNED = "Y[o, y, x] = sum[c, r, s]((X[c, y - r + 1, x - s] else 0) * K[o, c, r, s])"
+PHASES = (
+    "Y[n, o, y, p, x, q] = sum[c in 0:4, r in 0:2, s in 0:2]"
+    "((X[n, c, y + p - r, x + q - s] else 0) * K[c, o, 2*r + 1 - p, 2*s + 1 - q])"
+)
+LAST = "Y[n, x, p, o] = relu(sum[r in 0:2, c in 0:5]((X[n, x + p - r - 1, c] else 0) * K[3*r + 2 - p, c, o]))"
+INSIDE_PHASES = (
+    "Y[x in 0:A - 3, p in 0:2, o] = sum[r in 0:2, c in 0:5](X[x + p + r, c] * K[2*r + p, c, o])"
+)
+PHASED = {
+    "F(2, 2)": winograd(toom_cook(2, 2, (1, -1)), least_tiles=1),
+    "F(3, 2)": winograd(toom_cook(3, 2, (0, 1, -1)), least_tiles=1),
+}
+PHASED_CASES = [
+    (TURNED, (4, 5, 7), (5, 4, 2, 2), (5, 5, 7)),
+    (PHASES, (1, 4, 4, 6), (4, 5, 4, 4), (1, 5, 4, 2, 6, 2)),
+    (PHASES, (2, 4, 5, 3), (4, 4, 4, 4), (2, 4, 5, 2, 3, 2)),
+    (LAST, (3, 7, 5), (6, 5, 4), (3, 7, 3, 4)),
+    (INSIDE_PHASES, (13, 5), (4, 5, 4), (10, 2, 4)),
+]
+
+
+@pytest.mark.parametrize("name", sorted(PHASED))
+@pytest.mark.parametrize("case", PHASED_CASES, ids=range(len(PHASED_CASES)))
+def test_phases_are_equal_and_run(name: str, case: tuple[str, tuple[int, ...]]) -> None:
+    _is_equal_and_runs(PHASED[name], case, NARROW if name == "F(2, 2)" else WIDE)
+
+
 @pytest.mark.parametrize("name, text, image, filters, result", LONG_CASES)
 def test_longer_filters_are_equal_and_run(
     name: str, text: str, image: tuple[int, ...], filters: tuple[int, ...], result: tuple[int, ...]

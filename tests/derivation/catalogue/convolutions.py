@@ -123,6 +123,16 @@ def transformed(most: int) -> Form:
 # -- cases -------------------------------------------------------------------------------------------
 
 
+def _phases(n: int, c: int, h: int, o: int, variant: str, verdict: str) -> Case:
+    """Four dense 2 x 2 convolutions, with 9 products for a tile of 2 x 2 instead of 16."""
+    tiles = -(-h // 2)
+    return Case(
+        28, f"Winograd F(2, 2), convT4x4 stride 2, {c}x{h}x{h}", variant,
+        transposed(n, c, h, o, 4, 2, 1), transformed(n * c * o * 36 * tiles * tiles), verdict, 10.0, "F",
+        looks=30,
+    )  # fmt: skip
+
+
 def _winograd(
     n: int, c: int, h: int, variant: str, verdict: str = "chosen", turned: bool = False
 ) -> Case:
@@ -304,6 +314,11 @@ WINOGRAD = (
     _winograd(1, 512, 7, "stated"),
     # One tile fewer along an axis is not.
     _winograd(1, 64, 5, "odd", "refused"),
+    _phases(1, 256, 8, 128, "stated", "chosen"),
+    _phases(16, 256, 8, 128, "stated, batched", "chosen"),
+    _phases(1, 128, 15, 64, "odd", "either"),
+    _phases(3, 61, 13, 29, "prime, batched", "either"),
+    _phases(1, 512, 4, 256, "stated", "refused"),  # each transformed filter meets four tiles
 )
 
 CASES = (
