@@ -88,7 +88,7 @@ def register_tiles(
 
 
 def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bool:
-    """Whether lines that a tile reads of left fight for the same sets of a cache.
+    """Whether lines that a tile reads of a side fight for the same sets of a cache.
 
     Rows whose distance is a multiple of 4096 bytes do in L1: with 14 rows on 8 ways a product of 1024 cubed
     runs at 70 % of its speed. A matrix that is read by columns has one line for each inner position; these
