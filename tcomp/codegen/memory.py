@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import gcd
 from typing import TYPE_CHECKING
 
+from tcomp.codegen.pieces import known_lanes, pieces, stores_masked
 from tcomp.codegen.ssa import Ssa
 from tcomp.codegen.types import literal, literals, mangled, memory, register, vector
 from tcomp.ir.dtypes import DType, boolean, i64
@@ -249,12 +250,24 @@ def _store_contiguous(emitter: FunctionEmitter, stmt: Store, value: Ssa, mask: E
     if mask is None:
         emitter.builder.line(f"store {value.typed}, {pointer.typed}, align {align}")
         return
+    known = None if stores_masked(emitter.target) else known_lanes(mask)
+    if known is not None:
+        _store_pieces(emitter, stmt, value, known)
+        return
     bits = emitter.value(mask)
     name = f"llvm.masked.store.{mangled(value.type)}.p0"
     emitter.builder.declarations.intrinsic(name, "void", [value.type, "ptr", bits.type])
     emitter.builder.line(
         f"call void @{name}({value.typed}, ptr align {align} {pointer}, {bits.typed})"
     )
+
+
+def _store_pieces(emitter: FunctionEmitter, stmt: Store, value: Ssa, lanes: list[bool]) -> None:
+    for first, size in pieces(lanes):
+        place = stmt.index + first
+        pointer, align = emitter.pointer(stmt.buffer, place), alignment(stmt.buffer, place)
+        part = emitter.shuffle(value, value, range(first, first + size))
+        emitter.builder.line(f"store {part.typed}, {pointer.typed}, align {align}")
 
 
 def _store_scalar(emitter: FunctionEmitter, stmt: Store, value: Ssa, mask: Expr | None) -> None:

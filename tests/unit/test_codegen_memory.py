@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tcomp.codegen.host import host_target
+from tcomp.codegen.named import target_named
 from tcomp.ir import dtypes
 from tcomp.ir.dtypes import boolean, f32, i32, i64, u8
 from tcomp.ir.integer import Int, Value
@@ -35,10 +37,17 @@ def argument(name, dtype, extent):
     return Buffer(name, dtype, extent, Space.ARGUMENT)
 
 
-def run(arguments, body, arrays, edge="end"):
+def machines():
+    """This one, and the older ones whose code it runs."""
+    older = ("x86-64-v2", "x86-64-v3") if host_target().vector_bits >= 512 else ()
+    return [None, *older]
+
+
+def run(arguments, body, arrays, edge="end", machine=None):
     program = Module("m", arguments, (Function("k", arguments, tuple(body)),))
     compiled, meant = [guarded(a, edge) for a in arrays], [a.copy() for a in arrays]
-    assert Compiled(program)(*compiled) == interpret(program, meant)
+    target = machine and target_named(machine)
+    assert Compiled(program, target)(*compiled) == interpret(program, meant)
     for got, expected in zip(compiled, meant, strict=True):
         np.testing.assert_array_equal(got.view(np.uint8), expected.view(np.uint8))
     return compiled
@@ -86,6 +95,23 @@ def test_masked_tails_touch_nothing_beyond(dtype, lanes):
     data = sample(dtype, 5)
     got = run((x, y), body, [data, np.zeros_like(data)])[1]
     np.testing.assert_array_equal(got, data if count else np.zeros_like(data))
+
+
+@pytest.mark.parametrize("machine", machines())
+@pytest.mark.parametrize("dtype", STORAGE, ids=str)
+@pytest.mark.parametrize("first, count", [(0, 1), (0, 3), (0, 7), (-2, 5), (3, 20), (-40, 1)])
+def test_stores_under_known_masks(dtype, first, count, machine):
+    """Lanes first + 2 * lane < count; those that are masked off keep what was there."""
+    lanes = 16
+    numbers = IntValue(Int.of(first), i32, lanes, 2)
+    mask = Op("lt", (numbers, Const(count, i32, lanes)), boolean)
+    kept = sum(first + 2 * lane < count for lane in range(lanes))
+    x, y = argument("x", dtype, lanes), argument("y", dtype, kept)
+    data = sample(dtype, lanes)
+    body = [Store(y, Int.of(0), Load(x, Int.of(0), lanes), mask=mask)]
+    for edge in ("end", "start"):
+        got = run((x, y), body, [data, np.zeros_like(data[:kept])], edge, machine)[1]
+        np.testing.assert_array_equal(got, data[:kept])
 
 
 @pytest.mark.parametrize("dtype", [dtypes.f64, f32, dtypes.bf16, u8, boolean], ids=str)

@@ -16,8 +16,9 @@ _L2_WAYS = 8  # at least
 PACK = 2.0  # a vector loaded and stored
 PACK_TRANSPOSED = 5.0  # and exchanged with others on the way
 _TALLEST = 16
-READ_FAR = 5.0  # more for a vector from beyond L2 that was asked for in time
-FAR = 10.0  # more for a vector from beyond L2: 64 bytes at 10 to 20 GB/s
+READ_FAR = 5.0  # more for a line from beyond L2 that was asked for in time
+FAR = 10.0  # more for a line from beyond L2: 64 bytes at 10 to 20 GB/s
+FED = 4.5  # a line from L2, while tiles multiply (256 x 14 x 14 with tiles of 5 x 4 554 us, of 14 x 2 477)
 SHORT_PIECES = (
     2.0  # how much dearer it is from where rows are not contiguous (abcd-aebf-fdec: 29 in all)
 )
@@ -34,16 +35,25 @@ def tile_step(rows: int, vectors: int) -> float:
     return max(float(rows * vectors), 1.3 * (rows + vectors), 9.0) + 0.05 * (rows + vectors) + 0.25
 
 
-def block_step(panels: RowPanels, first: int, count: int, vectors: int, per_tile: int) -> float:
-    """One inner position of row panels first .. first + count, over `vectors` vectors of columns."""
+def block_step(
+    panels: RowPanels, first: int, count: int, vectors: int, per_tile: int, fed: float = 0.0
+) -> float:
+    """One inner position of row panels first .. first + count, over `vectors` vectors of columns, each of which
+    takes `fed` to come."""
     full, rest = divmod(vectors, per_tile)
     larger = max(0, min(count, panels.larger - first))
     cost = 0.0
     for rows, number in ((panels.rows + panels.unit, larger), (panels.rows, count - larger)):
         if number:
-            row = full * tile_step(rows, per_tile) + (tile_step(rows, rest) if rest else 0.0)
+            row = full * _beside(tile_step(rows, per_tile), fed * per_tile)
+            row += _beside(tile_step(rows, rest), fed * rest) if rest else 0.0
             cost += number * row
     return cost
+
+
+def _beside(work: float, feed: float) -> float:
+    """Both at the same time: the longer one, and somewhat more where they are about equal."""
+    return float((work**4 + feed**4) ** 0.25) if feed else work
 
 
 def register_tile(
@@ -78,7 +88,7 @@ def register_tiles(
 
 
 def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bool:
-    """Whether lines that a tile reads of left fight for the same sets of a cache.
+    """Whether lines that a tile reads of a side fight for the same sets of a cache.
 
     Rows whose distance is a multiple of 4096 bytes do in L1: with 14 rows on 8 ways a product of 1024 cubed
     runs at 70 % of its speed. A matrix that is read by columns has one line for each inner position; these
@@ -120,14 +130,22 @@ def copy_right(g: Geometry, columns: int, lanes: int) -> float:
 
 def read_left(g: Geometry, rows: int) -> float:
     """Reading rows of left where they lie."""
-    return rows * g.inner / g.lanes * (READ_FAR if afar(g, g.rows.extent) else 0.0)
+    far = READ_FAR * lines(g.scope.target)
+    return rows * g.inner / g.lanes * (far if afar(g, g.rows.extent) else 0.0)
 
 
 def read_right(g: Geometry, columns: int, lanes: int) -> float:
     """Reading columns of right where they lie, or from a copy of all of them."""
-    return columns * g.inner / lanes * (READ_FAR if afar(g, g.columns.extent) else 0.0)
+    far = READ_FAR * lines(g.scope.target)
+    return columns * g.inner / lanes * (far if afar(g, g.columns.extent) else 0.0)
 
 
 def afar(g: Geometry, own: int) -> float:
     """What a vector of a side of `own` positions costs for not being near: 0 if all of it fits half of L2."""
-    return FAR if own * g.inner * g.dtype.bytes > g.scope.target.l2 // 2 else 0.0
+    target = g.scope.target
+    return FAR * lines(target) if own * g.inner * g.dtype.bytes > target.l2 // 2 else 0.0
+
+
+def lines(target: Target) -> float:
+    """Lines of a cache in a vector: what comes from afar comes by lines."""
+    return target.vector_bits / (8 * _LINE)

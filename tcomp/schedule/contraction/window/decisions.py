@@ -20,8 +20,7 @@ _LEFT_OUT = (
 )
 _PARALLEL_COST = 100_000.0
 _PLACE = 3.0  # a vector of places copied, with its tests, in multiplications
-_STREAMED = 1.5  # a vector of filters that a task brings in from beyond L2
-_FILLED = 0.8  # a vector of filters from L2: tiles of 5 x 4 on 256 x 14 x 14 554 us, of 14 x 2 477
+_STREAMED = 1.5  # a line of filters that a task brings in from beyond L2
 _TURN = 9.0  # a result turned from along channels to along the run, and stored
 
 
@@ -148,14 +147,14 @@ def estimate(f: Frame, b: WindowBlocking, threads: int) -> float:
     panels = RowPanels.of(rows, b.tile_rows)
     width = b.tile_vectors * b.lanes
     sliver = f.depth * (width if b.form == CHANNELS else panels.tallest)
-    copied = places(f, b.lines)
+    copied, lines = places(f, b.lines), cost.lines(f.scope.target)
     if (copied + sliver) * f.dtype.bytes > f.scope.target.l2:
         return float("inf")
     if b.form == CHANNELS:
         share, shares = b.task_channels, ceil(columns / b.task_channels)
-        step = cost.block_step(panels, 0, panels.count, ceil(share / b.lanes), b.tile_vectors)
-        if sliver * f.dtype.bytes > f.scope.target.l1:
-            step += _FILLED * panels.count * ceil(share / b.lanes)
+        vectors, far = ceil(share / b.lanes), sliver * f.dtype.bytes > f.scope.target.l1
+        fed = cost.FED * lines if far else 0.0
+        step = cost.block_step(panels, 0, panels.count, vectors, b.tile_vectors, fed)
         turned = 0.0 if f.has_contiguous_channels() else _TURN * rows * ceil(share / b.lanes)
     else:
         count, shares = b.task_channels, ceil(panels.count / b.task_channels)
@@ -164,7 +163,7 @@ def estimate(f: Frame, b: WindowBlocking, threads: int) -> float:
     each = b.lines * (step * f.depth + turned) + _PLACE * copied / f.lanes + cost.TASK
     if f.depth * f.channels.extent * f.dtype.bytes > f.scope.target.l2 // 2:
         channels = share if b.form == CHANNELS else count * panels.tallest
-        each += _STREAMED * f.depth * channels / f.lanes
+        each += _STREAMED * lines * f.depth * channels / f.lanes
     tasks = f.batch.extent * f.stack.extent * ceil(f.line.extent / b.lines) * shares
     total = (ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)) * each
     if b.form == CHANNELS and not f.has_constant_filters():
