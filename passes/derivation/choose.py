@@ -147,6 +147,8 @@ def _first_inaccurate(source: Program, candidate: Candidate, accuracy: str) -> S
         return None
     logger.info("a derivation was not used: %s", measure(source, candidate.program, accuracy))
     last = candidate.steps[-1]
+    if last.rule in _DOUBTFUL:
+        return last
     before = (s for s in changing if s is not last and not _allowed(source, s.program, accuracy))
     return next(before, last)
 
