@@ -26,6 +26,7 @@ from tcomp.passes.derivation import (
     call_cost,
     derive,
     derive_whole,
+    doubtful,
     least_cost,
     replayed,
 )
@@ -225,6 +226,7 @@ def searched(
         reassociate_floats=accuracy != "strict",
         clock=time.thread_time,  # what is found must not depend on the machine's other work
         patience=PATIENCE * patience / DERIVE_SECONDS,
+        doubtful=doubtful(program, accuracy),
     )
 
 

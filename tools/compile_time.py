@@ -120,17 +120,17 @@ def noted(into: list[Any]) -> Iterator[None]:
     """Keeps what is derived; the first is the call's."""
     from tcomp import pipeline
 
-    chosen = pipeline.chosen
+    chosen_form = pipeline.chosen_form
 
     def noting(*args: Any) -> Any:
-        into.append(chosen(*args))
+        into.append(chosen_form(*args))
         return into[-1]
 
-    pipeline.chosen = noting
+    pipeline.chosen_form = noting
     try:
         yield
     finally:
-        pipeline.chosen = chosen
+        pipeline.chosen_form = chosen_form
 
 
 def apart(function: Callable[..., Any], *args: Any) -> Any:

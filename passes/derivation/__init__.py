@@ -1,6 +1,6 @@
 """Derivation: search for a cheaper program that is equal to the given one, with a proof log."""
 
-from tcomp.passes.derivation.choose import candidates_holding, chosen, replayed
+from tcomp.passes.derivation.choose import candidates_holding, chosen, doubtful, replayed
 from tcomp.passes.derivation.cost import Cost, arithmetic_cost, call_cost, least_cost
 from tcomp.passes.derivation.derive import (
     Candidate,
@@ -33,6 +33,7 @@ __all__ = [
     "derive",
     "derive_whole",
     "distinct_parts",
+    "doubtful",
     "holding",
     "least_cost",
     "replayed",

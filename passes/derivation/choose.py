@@ -15,13 +15,14 @@ from tcomp.passes.derivation.derive import Candidate, Derivation, has_floats
 from tcomp.passes.derivation.mark import mark
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.passes.derivation.rule import Step
-from tcomp.passes.derivation.rules import RULES
+from tcomp.passes.derivation.rules import LEMMAS, RULES
 from tcomp.passes.derivation.search import State
 from tcomp.passes.verification import verify_equal
 
 MOST_TRIED = 8  # candidates that are examined before the source is taken
 MOST_FAULTS = 2  # of a rule, before candidates without it go first
 _CHANGING = frozenset(rule.name for rule in RULES if rule.reassociates)
+_DOUBTFUL = frozenset(rule.name for rule in LEMMAS if rule.cancels)
 
 logger = logging.getLogger("tcomp")
 
@@ -75,6 +76,11 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
         else:
             faults[step.rule] += 1
             rejected.add(step.program)
+
+
+def doubtful(source: Program, accuracy: str) -> frozenset[str]:
+    """The lemmas whose errors are probably larger than the class allows, and that no further step makes smaller."""
+    return _DOUBTFUL if accuracy == "standard" and has_floats(source) else frozenset()
 
 
 def _next(waiting: list[Candidate], faults: Counter[str]) -> Candidate:
@@ -141,6 +147,8 @@ def _first_inaccurate(source: Program, candidate: Candidate, accuracy: str) -> S
         return None
     logger.info("a derivation was not used: %s", measure(source, candidate.program, accuracy))
     last = candidate.steps[-1]
+    if last.rule in _DOUBTFUL:
+        return last
     before = (s for s in changing if s is not last and not _allowed(source, s.program, accuracy))
     return next(before, last)
 

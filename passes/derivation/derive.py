@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -149,12 +149,13 @@ def derive(
     reassociate_floats: bool = True,
     clock: Callable[[], float] = time.perf_counter,
     patience: float = inf,
+    doubtful: Collection[str] = (),
 ) -> Derivation:
     """The cheapest equal program found within `seconds`, or before `patience` (see `search`) ends.
 
     `program` is bound. `cost` judges programs; `promise` says what a program may yet come to and guides the
     search. `reassociate_floats=False` (accuracy class `strict`) leaves out the rules that change the
-    rounding of floating-point results.
+    rounding of floating-point results. `doubtful` names rules whose results may not hold (see `search`).
     """
     start = clock()
     if not reassociate_floats and has_floats(program):
@@ -167,6 +168,7 @@ def derive(
         rules=rules,
         clock=clock,
         patience=patience,
+        doubtful=doubtful,
     )
     source = found.states[0]
     limit = WORTHWHILE * source.cost

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 from tcomp.ir.integer import Atom, FloorDiv, Int, Iter, Min, Mod, Value
@@ -77,8 +78,7 @@ def shrunk(
     if sum(map(points, programs)) <= affordable:
         yield programs, False
         return
-    dimensions = Dimensions(*programs)
-    facts = dimensions.all()
+    dimensions, facts = _dimensions(*programs)
     extents = {float(n) for d in facts.values() for n in d.extents}
     counts = extents & (_floats(first) ^ _floats(second))
     tried: list[dict[Place, dict[int, int]]] = []
@@ -98,6 +98,13 @@ def shrunk(
                     if small is not None:
                         found = True
                         yield small, True
+
+
+@lru_cache(4)
+def _dimensions(first: Program, second: Program) -> tuple[Dimensions, Mapping[Place, Dimension]]:
+    """The dimensions of two programs, which are verified and then measured."""
+    dimensions = Dimensions(first, second)
+    return dimensions, dimensions.all()
 
 
 def _numbers(
