@@ -125,7 +125,10 @@ def pack_right(g: Geometry, columns: int, lanes: int) -> float:
 
 def copy_right(g: Geometry, columns: int, lanes: int) -> float:
     """Packing them from L2."""
-    return columns * g.inner / lanes * (PACK if g.right.runs_along_own() else PACK_TRANSPOSED)
+    if g.right.runs_along_own():
+        return columns * g.inner / lanes * PACK * min(max(1, g.right.step_own()), 4)
+    along = g.right.inner[g.right.along].extent
+    return columns * g.inner / along * ceil(along / lanes) * PACK_TRANSPOSED
 
 
 def read_left(g: Geometry, rows: int) -> float:

@@ -24,6 +24,7 @@ from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.storage import Placement
 
 _LONG = 8  # positions in a dimension that vectors fill well enough
+_NEAR = 4  # elements apart that are still picked out of whole vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,11 @@ class Operand:
         return near[-1] if near and _unfitness(steps[-1]) and self.is_plain() else None
 
     def runs_along_own(self) -> bool:
-        """Whether vectors run better along the side's own dimension than along an inner one."""
-        own = _unfitness(strides(self.value, self.own.at))
-        return own <= _unfitness(strides(self.value, self.inner[self.along].at))
+        """Whether vectors run better along the side's own dimension than along an inner one: where that is short,
+        vectors along it are nearly empty."""
+        steps, along = strides(self.value, self.own.at), self.inner[self.along]
+        near = steps is not None and max(steps, default=0) <= _NEAR and along.extent < _LONG
+        return near or _unfitness(steps) <= _unfitness(strides(self.value, along.at))
 
     def unit(self) -> int:
         """Positions of inner in one step of the first inner dimension."""

@@ -14,7 +14,7 @@ _GUARDED = 2.0  # how much dearer packing is by runs, with tests at borders
 def outer_products(g: Geometry, b: Blocking, threads: int) -> float:
     """Multiplications of whole vectors that take as long, for the busiest thread.
 
-    Memory beyond L2 is left out: what it costs is not in the prices of other forms either.
+    Memory beyond L2 is left out, but for a copy of right: what it costs is not in the prices of other forms either.
     """
     panels = g.row_panels(b.tile_rows)
     columns = min(b.task_columns, g.columns.extent)
@@ -28,5 +28,11 @@ def outer_products(g: Geometry, b: Blocking, threads: int) -> float:
     if b.right == PRIVATE:
         each += cost.copy_right(g, columns, b.lanes) * (_GUARDED if g.right.by_lines else 1.0)
     shares = ceil(tasks / threads) + (0.2 if threads > 1 else 0.0)
-    packed = cost.copy_right(g, g.columns.extent, b.lanes) if b.right == SHARED else 0.0
-    return shares * each + outside * packed / threads
+    return shares * each + (outside * _shared(g, b) / threads if b.right == SHARED else 0.0)
+
+
+def _shared(g: Geometry, b: Blocking) -> float:
+    """Packing all of right, to where it is then read from."""
+    columns = g.columns.extent
+    written = columns * g.inner / b.lanes * cost.afar(g, columns)
+    return cost.copy_right(g, columns, b.lanes) + written

@@ -108,7 +108,11 @@ def channel_shares(f: Frame, b: WindowBlocking, threads: int) -> Iterator[int]:
         yield from _divisions(RowPanels.of(f.channels.extent, b.tile_rows).count, 2 * threads)
         return
     width = b.tile_vectors * b.lanes
-    for panels in _divisions(ceil(f.channels.extent / width), 2 * threads):
+    outside = f.batch.extent * f.stack.extent * f.line.extent
+    most = (
+        2 if outside > threads else 4
+    ) * threads  # the more where lines do not make tasks enough
+    for panels in _divisions(ceil(f.channels.extent / width), most):
         yield min(panels * width, f.channels.extent)
 
 
