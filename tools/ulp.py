@@ -125,9 +125,9 @@ instead of their elements, in every class: this leaves out one rounding of each 
 Sums of products with integer codes (weights of 4 or 8 bits with a scale for each block) may be made in fixed point
 in "standard" and "fast": up to 128 neighbouring elements of the other factor become integers of 23 bits and a sign,
 parts of one power of two, and their products with the codes are summed exactly. An element is off by at most 2^-23 of
-the largest in its group: on N(0, 1) and N(1000, 1) inputs the error of a sum was 0.1 to 0.6 of that of direct evaluation,
-and about that of sums of floats by blocks. Groups with infinity, NaN, numbers whose sizes differ by more than 2^16, or
-none above 2^-100 are summed as floats.
+the largest in its group: on N(0, 1) and N(1000, 1) inputs the error of a sum was 0.1 to 0.6 of that of direct
+evaluation, and about that of sums of floats by blocks. Groups with infinity, NaN, numbers whose sizes differ by more
+than 2^16, or none above 2^-100 are summed as floats.
 """
 
 
