@@ -11,7 +11,7 @@ from tcomp.passes.derivation.cost import operations, traffic
 if TYPE_CHECKING:
     from tcomp.ir.plan import Group
     from tcomp.passes.accuracy import Accuracy
-    from tcomp.passes.derivation import Measured
+    from tcomp.passes.derivation import Race
     from tcomp.pipeline import Stages
 
 
@@ -48,7 +48,7 @@ class Explanation:
     search_seconds: float
     cost_ratio: float
     accuracy: Accuracy | None  # None where every step keeps the roundings of the program as written
-    measured: Measured | None  # None where estimates chose the form
+    races: tuple[Race, ...]  # none where estimates chose the form
     kernels: tuple[KernelFacts, ...]
     workspace_bytes: int
 
@@ -65,7 +65,8 @@ class Explanation:
                 "seconds": self.search_seconds,
                 "cost_ratio": self.cost_ratio,
                 "accuracy": self.accuracy.to_json() if self.accuracy is not None else None,
-                "measured": self.measured.to_json() if self.measured is not None else None,
+                "measured": next((r.measured.to_json() for r in self.races if not r.makes), None),
+                "races": [race.to_json() for race in self.races],
             },
             "kernels": [
                 {
@@ -92,14 +93,13 @@ class Explanation:
             lines += [f"  {n}. {rule} at {at}" for n, (rule, at) in enumerate(self.steps, start=1)]
             lines.append(f"  estimated cost falls by {self.cost_ratio:.3g}x")
             lines.append(f"  {self.accuracy or 'every rounding is that of the program as written'}")
-        elif self.measured is None:
+        elif not self.races:
             lines.append("  nothing cheaper was found")
-        if self.measured is None:
+        if not self.races:
             lines.append(
                 f"  {self.states} programs looked at in {self.search_seconds * 1e3:.3g} ms"
             )
-        else:
-            lines.append(f"  {self.measured.told([rule for rule, _ in self.steps])}")
+        lines += [f"  {race}" for race in self.races]
         lines += ["", "kernels"]
         for number, kernel in enumerate(self.kernels, start=1):
             lines += _kernel_lines(number, kernel)
@@ -133,7 +133,7 @@ def explain(stages: Stages, signature: str, threads: int) -> Explanation:
         search_seconds=found.seconds,
         cost_ratio=found.cost_before / found.cost_after,
         accuracy=found.accuracy,
-        measured=found.measured,
+        races=found.races(),
         kernels=tuple(_facts(group, trace) for group, trace in groups),
         workspace_bytes=stages.emitted.shared_bytes + threads * stages.emitted.private_bytes,
     )

@@ -7,6 +7,7 @@ from tcomp.passes.derivation.derive import (
     Derivation,
     DerivedPart,
     Measured,
+    Race,
     contenders,
     derive,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "DerivedPart",
     "Measured",
     "Part",
+    "Race",
     "Rule",
     "Step",
     "arithmetic_cost",

@@ -66,6 +66,27 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """What a race said of a whole program, whose `makes` is empty, or of the part that makes these results."""
+
+    makes: tuple[str, ...]
+    rules: tuple[str, ...]
+    measured: Measured
+
+    def __str__(self) -> str:
+        of = f"{', '.join(self.makes)}: " if self.makes else ""
+        return of + self.measured.told(self.rules)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "makes": list(self.makes),
+            "rules": list(self.rules),
+            **self.measured.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Derivation:
     """What a search found: the source and the chosen program, with the steps between them.
 
@@ -96,7 +117,12 @@ class Derivation:
     def without_steps(self) -> Derivation:
         """The search's record with the source as the chosen program."""
         return replace(
-            self, program=self.source, steps=(), cost_after=self.cost_before, accuracy=None
+            self,
+            program=self.source,
+            steps=(),
+            cost_after=self.cost_before,
+            accuracy=None,
+            measured=None if self.steps else self.measured,
         )
 
     def __str__(self) -> str:
@@ -104,11 +130,21 @@ class Derivation:
         lines.append(
             f"cost {self.cost_before:.4g} -> {self.cost_after:.4g}, {self.states} programs"
         )
-        if self.measured is not None:
-            lines.append(self.measured.told([s.rule for s in self.steps]))
+        lines += map(str, self.races())
         if self.accuracy is not None:
             lines.append(str(self.accuracy))
         return "\n".join(lines)
+
+    def races(self) -> tuple[Race, ...]:
+        """What races chose: of the whole, or of each part that was searched."""
+        if self.measured is not None:
+            return (Race((), tuple(s.rule for s in self.steps), self.measured),)
+        return tuple(
+            replace(race, makes=tuple(t.name for t in each.part.program.results))
+            for number, each in enumerate(self.parts)
+            if each.alike == number
+            for race in each.derivation.races()
+        )
 
     def _repr_html_(self) -> str:
         from tcomp.passes.derivation.page import fragment
@@ -123,6 +159,7 @@ class Derivation:
             steps=candidate.steps,
             cost_after=candidate.cost,
             accuracy=accuracy,
+            measured=self.measured if candidate.program is self.program else None,
         )
 
 

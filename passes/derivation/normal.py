@@ -11,5 +11,7 @@ from tcomp.passes.simplify import simplify
 
 def normal_form(program: Program) -> Program:
     """The form in which states are compared: what planning does to every program anyway, so that only
-    what goes beyond it counts as a step."""
-    return share_equal(inline(lift(share_equal(drop_unread(simplify(program))))))
+    what goes beyond it counts as a step. Conditions of what was inlined may be decided where it stands."""
+    lifted = lift(share_equal(drop_unread(simplify(program))))
+    inlined = inline(lifted)
+    return share_equal(inlined if inlined is lifted else simplify(inlined))

@@ -204,9 +204,8 @@ def _totals(found: Derivation, constants: frozenset[str]) -> dict[str, Any]:
         "complete": found.complete,
         "accuracy": found.accuracy.to_json() if found.accuracy is not None else None,
         "race": found.measured.to_json() if found.measured is not None else None,
-        "race_text": ""
-        if found.measured is None
-        else found.measured.told([s.rule for s in found.steps]),
+        "races": [race.to_json() for race in found.races()],
+        "race_text": "\n".join(map(str, found.races())),
         "accuracy_text": str(found.accuracy) if found.accuracy is not None else "",
         "cost_before": found.cost_before,
         "cost_after": found.cost_after,

@@ -32,6 +32,13 @@ DISTANCES = """
 def distances(X: f32[200, 16], C: f32[64, 16]) -> Q: f32[200, 64]:
     Q[n, k] = sum[d]((X[n, d] - C[k, d]) * (X[n, d] - C[k, d]))
 """
+LAYERS = """
+def layers(I: f32[1, 8, 32, 32], F: f32[8, 8, 3, 3], G: f32[16, 8, 3, 3]) -> Y: f32[1, 16, 32, 32]:
+    A = conv2d[pad=1](I, F)
+    R = relu(A)
+    B = conv2d[pad=1](R, G)
+    Y = relu(B)
+"""
 Clock = Callable[[Sequence[str]], float]
 
 
@@ -113,6 +120,17 @@ def test_the_fastest_form_is_what_compile_takes(path: Path) -> None:
     assert f.explain().to_json()["derivation"]["measured"]["speedup"] == pytest.approx(4.0)
     assert json.dumps(report.to_json())
     assert [f["chosen"] for f in report.to_json()["forms"]].count(True) == 1
+
+
+def test_races_of_parts_are_told_by_what_the_parts_make(path: Path) -> None:
+    _, runner = tuned(LAYERS, path, lambda rules: 1e-3 if rules else 4e-3)
+    assert len(runner.races) > 1
+    explanation = tcomp.compile(LAYERS, database=path, threads=1).explain()
+    assert [race.makes for race in explanation.races] == [("R",), ("Y",)]
+    text = str(explanation)
+    assert "R: measured: " in text and "Y: measured: " in text and "programs looked at" not in text
+    races = explanation.to_json()["derivation"]["races"]
+    assert [r["makes"] for r in races] == [["R"], ["Y"]] and all(r["forms"] > 1 for r in races)
 
 
 def test_nothing_clearly_faster_leaves_the_program_as_it_is(path: Path) -> None:

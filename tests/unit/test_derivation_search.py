@@ -26,6 +26,11 @@ TEXTS = {
         "def f(I: f32[3, 9, 9], F: f32[4, 3, 5, 5]) -> Y: f32[4, 9, 9]:\n"
         "    Y[o, y, x] = sum[c, r, s]((I[c, y + r - 2, x + s - 2] else 0) * F[o, c, r, s])\n"
     ),
+    "residues": (
+        "def f(X: f32[3, 8], W: f32[3, 3, 3]) -> Y: f32[3, 8]:\n"
+        "    T[b in 0:3, r in 0:3, i in 0:3, a in 1:4] = sum[k in 0:3]((X[k, 3*a + b - 3] else 0) * W[i, k, r])\n"
+        "    Y[i, x] = sum[r in 0:3](T[x % 3, r, i, x // 3 + r] else 0.0)\n"
+    ),
     "symmetric": (
         "def f(A: f32[5, 5], B: f32[5, 5], x: f32[5]) -> Y: f32[5, 5]:\n"
         "    Y[i, j] = sum[k, l, m](A[k, l] * A[l, m] * B[m, k] * x[i]) + sum[k](B[i, k] * A[k, j])\n"
@@ -60,6 +65,12 @@ def test_marks_tell_apart_what_canonical_forms_tell_apart(name: str) -> None:
 def test_remembered_results_take_no_names_that_a_program_has(name: str) -> None:
     for program in reached(written(name), 40):
         verify(program)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_normal_form_is_its_own(name: str) -> None:
+    for program in reached(written(name), 40):
+        assert normal_form(program).body == program.body
 
 
 @pytest.mark.parametrize("name", ["attention", "window"])

@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import ceil, prod
 from typing import Any, TypeAlias
 
+from tcomp.diagnostics import InternalError
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.idle import active
@@ -53,35 +54,44 @@ def analytical_trace(
     group: Group, target: Target, threads: int, schedule_part: SchedulePart
 ) -> Trace:
     """A good schedule, found without measuring."""
-    if group.step is not None:
-        return to_trace(blocks_of(group, (1,), target, threads, schedule_part))
     model = _Model(group, target, threads)
-    options = sorted(size_choices(group), key=model.cycles)
-    found = (blocks_of(group, sizes, target, threads, schedule_part) for sizes in options)
-    return to_trace(next(blocks for blocks in found if is_safe(group, blocks)))
+    options = list(size_choices(group))
+    if len(options) > 1:
+        options.sort(key=model.cycles)
+    for sizes in options:
+        blocks = blocks_of(group, sizes, target, threads, schedule_part)
+        if blocks is not None:
+            return to_trace(blocks)
+    raise InternalError("the whole as one block is always safe", code="TC099")
 
 
-def is_safe(group: Group, blocks: Blocks) -> bool:
+def is_safe(group: Group, sizes: Sequence[int], parallel: int, last: Trace) -> bool:
     """Whether no two threads keep partial sums of a result in one place: the last block of an uneven
-    division overlaps the one before."""
-    tiles = tiles_of(group, blocks.sizes)
+    division overlaps the one before. `last` is the schedule of the last part."""
     product = match(group.members[-1])
-    if product is None or not any(each.extent % each.width for each in tiles):
+    if not parallel or product is None:
         return True
     inner = prod(int(it.extent) for it in product.inner)
-    return not blocks.parallel or blocks.parts[-1].get("depth", inner) >= inner
+    even = all(each.extent % each.width == 0 for each in tiles_of(group, sizes))
+    return even or last.get("depth", inner) >= inner
 
 
 def blocks_of(
     group: Group, sizes: tuple[int, ...], target: Target, threads: int, schedule_part: SchedulePart
-) -> Blocks:
-    """Blocks of a size, their parts scheduled analytically."""
+) -> Blocks | None:
+    """Blocks of a size, their parts scheduled analytically; None where they are not safe."""
     several = count_of(group, sizes) > 1 and group.step is None
+    parallel = int(several and threads > 1)
     ranges = ranges_at(group, sizes, somewhere(group, sizes))
-    parts = tuple(
-        schedule_part(part, target, 1 if several else threads) for part in parts_at(group, ranges)
-    )
-    return Blocks(sizes, int(several and threads > 1), parts)
+    *others, last = parts_at(group, ranges)
+
+    def scheduled(part: Group) -> Trace:
+        return schedule_part(part, target, 1 if several else threads)
+
+    end = scheduled(last)
+    if not is_safe(group, sizes, parallel, end):
+        return None
+    return Blocks(sizes, parallel, (*map(scheduled, others), end))
 
 
 def size_choices(group: Group) -> Iterator[tuple[int, ...]]:

@@ -35,6 +35,8 @@ class BlockSpace:
         """Any size of blocks, and any schedule of each part."""
         sizes = rng.choice(list(size_choices(self.group)))
         here = self._blocks(sizes)
+        if here is None:
+            return self.first
         parts = tuple(space.sample(rng) for space in self._spaces(here))
         drawn = to_trace(replace(here, parts=parts))
         return drawn if self.allows(drawn) else self.first
@@ -44,7 +46,9 @@ class BlockSpace:
         here = from_trace(self.group, trace)
         for sizes in size_choices(self.group):
             if sizes != here.sizes:
-                yield from self._legal(self._blocks(sizes))
+                blocks = self._blocks(sizes)
+                if blocks is not None:
+                    yield from self._legal(blocks)
         for n, space in enumerate(self._spaces(here)):
             for part in space.neighbours(here.parts[n]):
                 yield from self._legal(
@@ -66,7 +70,7 @@ class BlockSpace:
         if not all(1 <= s <= e for s, e in zip(here.sizes, extents, strict=True)):
             return False
         spaces = self._spaces(here)
-        return is_safe(self.group, here) and all(
+        return is_safe(self.group, here.sizes, here.parallel, here.parts[-1]) and all(
             s.allows(p) for s, p in zip(spaces, here.parts, strict=True)
         )
 
@@ -75,7 +79,7 @@ class BlockSpace:
         if self.allows(trace):
             yield trace
 
-    def _blocks(self, sizes: tuple[int, ...]) -> Blocks:
+    def _blocks(self, sizes: tuple[int, ...]) -> Blocks | None:
         return blocks_of(self.group, sizes, self.target, self.threads, self.schedule_part)
 
     def _spaces(self, here: Blocks) -> list[Space]:
