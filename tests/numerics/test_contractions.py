@@ -267,6 +267,25 @@ def test_lines_are_packed_along_the_run_in_which_they_lie(d: int, e: int) -> Non
             check(source, expected, inputs, target=target, decided=to_trace(decided))
 
 
+@pytest.mark.parametrize("subscripts", ["ea-ebcd", "ebad-ce", "bea-bcde"])
+def test_a_private_right_is_asked_for_a_task_ahead(subscripts: str) -> None:
+    """Contiguous along its columns or along inner; the last task asks for what lies behind the tensor."""
+    extents = {"a": 7, "b": 3, "c": 5, "d": 9, "e": 11}
+    left, right = subscripts.split("-")
+    source = contraction("abcd", left, right, extents)
+    inputs = random_inputs(source)
+    expected = contraction_reference(inputs, "abcd", left, right)
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    for target in (NEON, WIDE):
+        geometry = survey_dense(found, target)
+        start = replace(choose(geometry, 1), right=PRIVATE, depth=geometry.inner, prefetch=1)
+        for panels, by_rows in product((1, 2), (0, 1)):
+            decided = replace(start, tile_rows=2, task_panels=panels, by_rows=by_rows)
+            assert is_legal(geometry, decided)
+            check(source, expected, inputs, target=target, decided=to_trace(decided))
+
+
 @pytest.mark.parametrize("left", ["dbea", "efbad"])
 @pytest.mark.parametrize("a, d", [(7, 9), (16, 11), (21, 19)])
 def test_right_is_packed_for_blocks_of_spread(left: str, a: int, d: int) -> None:

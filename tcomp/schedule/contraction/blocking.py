@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, lcm, prod
 
-from tcomp.ir.loop.nodes import Op, postorder
+from tcomp.ir.loop.nodes import Load, Op, postorder
 from tcomp.ops import OPS
 from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.geometry import Geometry
@@ -43,6 +43,7 @@ _PANEL_VECTORS = 4  # vectors of columns in a panel, at most
 _TASK_COLUMNS = 512  # of a private right in a task, as far as it is known before tasks are chosen
 _LONG_RUN = 1024  # columns of a right that goes by
 _NEAR_BLOCK = 2  # times L1, of right that tiles of a panel of rows read one after the other
+_NEXT_SHARE = 8  # of L2, that the next task's share of right may take
 _EVEN_GAIN = 0.97  # of the time that an even division takes away at least, to be worth lower tiles
 
 
@@ -56,7 +57,7 @@ class Blocking:
     `left` and `right` tell how operands reach the tiles. Where right is packed by runs of its columns,
     `task_columns` is a whole number of runs and divides the columns. With `prefetch` tiles ask for memory
     before they need it: of a direct right so many inner positions ahead, of a shared one so many lines ahead
-    or, with 1, the next panel.
+    or, with 1, the next panel; with 1 what the next task's private right is packed from.
     With `staged` the epilogue is a loop of its own over a tile's sums in memory.
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
     counts words. Of products with codes it is 1 where sums of blocks are scaled, 2 where they are sums of integers.
@@ -123,6 +124,10 @@ def _with_tile(
     price, task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
     if task_columns < columns:  # the fewer blocks, the less often partial sums come and go
         depth = _depth(g, width, left, right, unroll, panels.count == 1, whole, task_columns)
+    spread = _spread(g, panels.count, right, depth, task_panels, task_columns, threads)
+    prefetch = _prefetch(g, rows, vectors, right, panels.count, threads)
+    if right == PRIVATE:
+        prefetch = int(_asks_for_next(g, depth, task_columns, spread))
     return price, Blocking(
         OUTER,
         lanes,
@@ -135,10 +140,10 @@ def _with_tile(
         left,
         right,
         int(threads > 1),
-        _prefetch(g, rows, vectors, right, panels.count, threads),
+        prefetch,
         int(_epilogue_cost(g) > _LONG_EPILOGUE),
         by_rows=int(_goes_by_rows(g, right, depth * task_columns)),
-        task_spread=_spread(g, panels.count, right, depth, task_panels, task_columns, threads),
+        task_spread=spread,
     )
 
 
@@ -202,11 +207,32 @@ def _prefetch(g: Geometry, rows: int, vectors: int, right: int, panels: int, thr
     return 1 if right == SHARED else max(4, ceil(_LATENCY / (rows * vectors)))
 
 
+def _asks_for_next(g: Geometry, depth: int, task_columns: int, spread: int) -> bool:
+    """Whether what the next task packs is asked for: where it comes from beyond L2 in pieces, which the processor
+    does not see coming, and finds room there."""
+    right, size = g.right, g.dtype.bytes
+    everything = g.batch.extent * g.spread.extent * g.inner * g.columns.extent * size
+    follow = not right.runs_along_own() and right.step_own() == right.inner[right.along].extent
+    return (
+        can_prefetch(g, PRIVATE)
+        and depth == g.inner
+        and spread == 1
+        and not follow
+        and everything > g.scope.target.l2
+        and depth * task_columns * size <= g.scope.target.l2 // _NEXT_SHARE
+    )
+
+
 def can_prefetch(g: Geometry, right: int) -> bool:
     """Whether it is known where the vectors lie that tiles read later."""
     if right == DIRECT:
         return g.right.is_plain() and len(g.contraction.inner) == 1
-    return right == SHARED
+    if right == SHARED:
+        return True
+    value = g.right.value
+    return (
+        g.right.is_plain() and not g.right.by_lines and not (isinstance(value, Load) and value.word)
+    )
 
 
 def _left(g: Geometry, tile_rows: int) -> int:
@@ -226,10 +252,11 @@ def _right(g: Geometry, threads: int) -> int:
     size = g.inner * g.columns.extent * g.dtype.bytes
     panel = g.columns.extent <= 4 * g.lanes and g.right.step_inner() <= 4 * g.lanes
     near = size <= g.scope.target.l2 // 4
+    whole = size * g.spread.extent
     # 256 lines that are 4096 bytes apart: 512x1024x256 with AVX2 1.79 ms, packed 1.06.
     crowded = near and cost.collides(g.right, 1, g.inner, g.scope.target)
-    whole = size * g.spread.extent
-    good = (near and not crowded) or panel or g.rows.extent <= _STREAMED_ROWS
+    fights = whole > g.scope.target.l2 and cost.crowds(g.right, g.inner, g.scope.target)
+    good = (near and not crowded and not fights) or panel or g.rows.extent <= _STREAMED_ROWS
     if (good and affine and g.right.is_plain() and g.right.step_own() == 1) or _glances(g):
         return DIRECT
     left = g.rows.extent * g.inner * g.dtype.bytes

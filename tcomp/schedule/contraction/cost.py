@@ -101,6 +101,13 @@ def collides(operand: Operand, tile_rows: int, depth: int, target: Target) -> bo
     return crowded_rows or _crowding(inner, min(depth, 4096), target.l2 // _L2_WAYS) > _L2_WAYS
 
 
+def crowds(operand: Operand, depth: int, target: Target) -> bool:
+    """Whether the lines of an operand's inner positions fight for the same sets of L1 (abcd-ebad-ce, rows of right
+    90 pages apart: 1.36 ms as they lie, packed 1.21)."""
+    step = operand.step_inner() * operand.value.dtype.bytes
+    return _crowding(step, depth, _PAGE) > max(1, target.l1 // _PAGE)
+
+
 def _crowding(distance: int, count: int, way: int) -> int:
     """The most lines that share a set, of `count` places `distance` bytes apart, where a way has `way` bytes."""
     lines = {i * distance // _LINE for i in range(count)}

@@ -66,9 +66,15 @@ class TaskNest(ABC):
         if b.right == SHARED:
             return tuple(self._batches(around))
         around = [g.batch.extent, *around]
-        return tuple(
-            self._tasks(around, lambda at: self._task(self._locate({g.batch.at: at[0]}, at[1:])))
-        )
+
+        def locate(number: Int) -> Task:
+            batch, *at = _positions(number, around)
+            return self._locate({g.batch.at: batch}, at)
+
+        def body(number: Int) -> list[Stmt]:
+            return self._task(replace(locate(number), after=locate(number + 1)))
+
+        return tuple(self._tasks(around, body))
 
     def before_and_at_each_step(self) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
         """What can be done once before the loops around, and the rest: right is packed only once where
@@ -81,7 +87,9 @@ class TaskNest(ABC):
         column_blocks = ceil(g.columns.extent / self.b.task_columns)
         around = [g.spread.extent, row_blocks, column_blocks]
         place = {g.batch.at: Int.of(0)}
-        tasks = self._tasks(around, lambda at: self._task(self._locate(place, at)))
+        tasks = self._tasks(
+            around, lambda n: self._task(self._locate(place, _positions(n, around)))
+        )
         return tuple(self.right.share(place)), (*self.before_tasks(place), *tasks)
 
     def _batches(self, around: list[int]) -> list[Stmt]:
@@ -92,20 +100,15 @@ class TaskNest(ABC):
         body = [
             *self.right.share(place),
             *self.before_tasks(place),
-            *self._tasks(around, lambda at: self._task(self._locate(place, at))),
+            *self._tasks(around, lambda n: self._task(self._locate(place, _positions(n, around)))),
         ]
         return [For(var, Int.of(0), Int.of(batch.extent), tuple(body))]
 
-    def _tasks(self, around: list[int], body: Callable[[list[Int]], list[Stmt]]) -> list[Stmt]:
+    def _tasks(self, around: list[int], body: Callable[[Int], list[Stmt]]) -> list[Stmt]:
         """One loop over a box of tasks, the last extent fastest."""
         var = self.names.loop("task", 0, prod(around) - 1)
-        at: list[Int] = []
-        rest = Int.of(var)
-        for extent in reversed(around):
-            at.insert(0, rest % extent)
-            rest = rest // extent
         parallel = bool(self.b.parallel) and prod(around) > 1
-        return [For(var, Int.of(0), Int.of(prod(around)), tuple(body(at)), 1, parallel)]
+        return [For(var, Int.of(0), Int.of(prod(around)), tuple(body(Int.of(var))), 1, parallel)]
 
     def _locate(self, place: Place, at: list[Int]) -> Task:
         spread, row_block, column_block = at
@@ -158,6 +161,15 @@ class TaskNest(ABC):
         if self.b.by_rows:
             return [_over(r, [_over(c, tile(r, c)) for c in across]) for r in down]
         return [_over(c, [_over(r, tile(r, c)) for r in down]) for c in across]
+
+
+def _positions(number: Int, around: Sequence[int]) -> list[Int]:
+    """Where a task is in the box of all, the last extent fastest."""
+    at: list[Int] = []
+    for extent in reversed(around):
+        at.insert(0, number % extent)
+        number = number // extent
+    return at
 
 
 def _over(panels: Panels, body: Sequence[Stmt]) -> For:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from typing import Protocol
 
 from tcomp.ir.integer import Int
@@ -55,6 +55,10 @@ class Right(Prepared, Protocol):
 
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
         """Asks for what tiles need later, at each group of `unroll` positions from `inner` on."""
+        ...
+
+    def begin(self, tile: Tile) -> list[Stmt]:
+        """Asks for what later tasks need, at the beginning of a tile."""
         ...
 
 
@@ -215,6 +219,9 @@ class DirectRight:
         ]
         return [Prefetch(value.buffer, value.index.sub(place), 1) for place in places]
 
+    def begin(self, tile: Tile) -> list[Stmt]:
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class PanelRight:
@@ -259,6 +266,36 @@ class PanelRight:
 
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
         return []
+
+    def begin(self, tile: Tile) -> list[Stmt]:
+        """Lines of the next task's source, into L2: the tiles of all row panels ask for a share each of what
+        their panel of columns comes from. They are fetched while this task's products keep the processor busy,
+        and packed without waiting (abcd-ebad-ce 1.21 ms, so 0.99)."""
+        g, after, value = self.g, tile.task.after, self.g.right.value
+        if not self.b.prefetch or after is None or not isinstance(value, Load):
+            return []
+        along, around = g.columns, list(g.right.inner)
+        width = min(self.width, along.extent)
+        own = g.right.runs_along_own()
+        if not own:
+            along = around.pop(g.right.along)
+        runs = prod(d.extent for d in around) * (1 if own else width)
+        share = ceil(runs / self.b.task_panels)
+        var = g.scope.names.loop("ask", 0, share - 1)
+        run = (tile.row_panel * share + Int.of(var)).min(runs - 1)
+        place = after.place | {g.columns.at: after.first_column + tile.column_panel * self.width}
+        if not own:
+            place |= {g.columns.at: place[g.columns.at] + run % width, along.at: Int.of(0)}
+            run = run // width
+        for dimension in reversed(around):
+            place[dimension.at], run = run % dimension.extent, run // dimension.extent
+        length = width if own else along.extent
+        lines = range(0, length, _LINE // value.dtype.bytes)
+        ask = [
+            Prefetch(value.buffer, value.index.sub(place | {along.at: place[along.at] + n}), 2)
+            for n in lines
+        ]
+        return [For(var, Int.of(0), Int.of(share), tuple(ask))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +358,9 @@ class SharedRight:
         start = self._base(tile.task.place[self.g.spread.at], panel) + tile.start * self.width
         return [Prefetch(self.buffer, start + (group * lines + n) * line, 2) for n in range(lines)]
 
+    def begin(self, tile: Tile) -> list[Stmt]:
+        return []
+
     def _base(self, spread: Int, panel: Int) -> Int:
         panels = ceil(self.g.columns.extent / self.width)
         return (spread * panels + panel) * (self.g.inner * self.width)
@@ -362,6 +402,9 @@ class LineRight:
         return Load(self.buffer, line * self.pitch + column + vector * self.b.lanes, self.b.lanes)
 
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
+        return []
+
+    def begin(self, tile: Tile) -> list[Stmt]:
         return []
 
 

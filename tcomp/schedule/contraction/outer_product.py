@@ -152,6 +152,9 @@ class OuterProductNest(RegisterTileNest):
     def right_operand(self) -> Right:
         return right_operand(self.g, self.b, self.inner)
 
+    def begin(self, tile: Tile, sums: Accumulators) -> list[Stmt]:
+        return [*super().begin(tile, sums), *self.right.begin(tile)]
+
     def add_products(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
         operands = Operands(
             left=lambda i, k: self.left.element(tile, i, k),

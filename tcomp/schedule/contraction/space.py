@@ -170,6 +170,8 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         return False
     if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
+    if b.prefetch > 1 and b.right == PRIVATE:
+        return False
     panels = g.row_panels(b.tile_rows) if b.tile_rows > 0 else None
     if b.lanes not in lengths(g):
         return False
@@ -316,7 +318,8 @@ def _repaired(g: Geometry, b: Blocking) -> Blocking:
     depth = min(inner, ceil(b.depth / unit) * unit)
     depth = inner if b.form == DOT else depth
     task_panels = min(b.task_panels, panels.count)
-    prefetch = min(b.prefetch, _FARTHEST) if can_prefetch(g, b.right) else 0
+    farthest = 1 if b.right == PRIVATE else _FARTHEST
+    prefetch = min(b.prefetch, farthest) if can_prefetch(g, b.right) else 0
     return replace(
         b, task_columns=task_columns, depth=depth, task_panels=task_panels, prefetch=prefetch
     )

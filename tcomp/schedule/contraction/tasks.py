@@ -72,7 +72,7 @@ class RowPanels:
 @dataclass(frozen=True, slots=True)
 class Task:
     """Where a task works. `place` positions batch and the first of its `spreads` places of spread; the rest bounds
-    its output."""
+    its output. `after` is the task that a thread is likely to do next."""
 
     place: Place
     first_panel: Int
@@ -80,6 +80,7 @@ class Task:
     first_column: Int
     stop_column: Int
     spreads: Int = Int.of(1)  # noqa: RUF009
+    after: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,9 @@ class OffsetRight:
     def ahead(self, tile: Tile, shape: TileShape, inner: Position, unroll: int) -> list[Stmt]:
         return self.words.ahead(tile, shape, inner, unroll)
 
+    def begin(self, tile: Tile) -> list[Stmt]:
+        return []
+
     def first(self, tile: Tile, vector: int) -> Expr:
         """What the sums of a tile's vector start from."""
         lanes, width = self.words.b.lanes, self.words.width
