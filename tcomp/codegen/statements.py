@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tcomp.codegen.conversions import bitcast
 from tcomp.codegen.function import FunctionEmitter
 from tcomp.codegen.integers import scaled
 from tcomp.codegen.memory import emit_prefetch, emit_store
 from tcomp.codegen.ssa import FunctionBuilder, Scope, ScopeKind, Ssa
+from tcomp.codegen.types import vector
 from tcomp.ir.loop.nodes import (
     Assign,
     Buffer,
@@ -28,7 +30,8 @@ STATUS = "getelementptr { ptr, ptr, i32, i32 }, ptr %context, i64 0, i32 3"
 def emit_block(
     emitter: FunctionEmitter, body: tuple[Stmt, ...], tile: frozenset[str] = frozenset()
 ) -> None:
-    """Emits statements in order; a fence ends each round of assignments to the locals of a tile."""
+    """Emits statements in order; a fence ends each round of assignments to the locals of a tile, and each of
+    integers is one itself."""
     left = set(tile)
     for stmt in body:
         if tile and not left:
@@ -36,7 +39,9 @@ def emit_block(
             left = set(tile)
         match stmt:
             case Declare(local, value) | Assign(local, value):
-                emitter.environment[local.name] = emitter.value(value)
+                found = emitter.value(value)
+                own = local.name in tile and not local.dtype.is_float
+                emitter.environment[local.name] = _in_turn(emitter, found) if own else found
                 left.discard(local.name)
             case Store():
                 emit_store(emitter, stmt)
@@ -188,6 +193,18 @@ def _register_tile(
     vectors = frozenset(n for n in names if before[n].type.startswith("<"))
     crowded = 2 * len(vectors) >= emitter.target.vector_registers
     return vectors if crowded else frozenset()
+
+
+def _in_turn(emitter: FunctionEmitter, total: Ssa) -> Ssa:
+    """Integer sums to which LLVM adds nothing before its turn: it would add products of several positions to each
+    other, and keep them where there are no registers (1024 cubed of i8 with AVX2: 7.4 ms so, 5.4 in turn)."""
+    count, _, element = total.type[1:-1].split(" ")
+    words, odd = divmod(int(count) * int(element[1:]), 32)
+    if odd:
+        return total
+    bits = bitcast(emitter.builder, total, vector("float", words))
+    fenced = emitter.builder.call("llvm.arithmetic.fence", bits.type, [bits])
+    return bitcast(emitter.builder, fenced, total.type)
 
 
 def _rescoped(value: Ssa, scope: Scope) -> Ssa:

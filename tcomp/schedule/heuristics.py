@@ -19,7 +19,7 @@ from tcomp.target import Target
 
 PARALLEL_CYCLES = 300_000  # about 100 us: below that waking a thread costs more than it gains
 GRAIN_CYCLES = 100_000  # about 30 us of work in a chunk
-_PLANE = 4  # vectors of a plane that is one tile
+_PLANE = 64  # points of a plane that is one tile
 _LINE = 2  # vectors of a line that is in one tile (depthwise 3x3 384 @14x14: 10.4 us, so 7.4, with seven lines 6.6)
 _SLIDES = 8  # points that a window slides over (32 @112x112: 34 us with 4, 32 with 8)
 _LONG_RUN = 16  # vectors in a range that needs no further iterator merged into it
@@ -118,7 +118,7 @@ class _Member:
         """Whether lines are short, and all of them together a few vectors: in one tile, where every position
         is a constant, and so is what guards test."""
         lanes = self.target.lanes(self.profile.bits)
-        return line < lanes <= line * lines <= _PLANE * lanes
+        return line < lanes <= line * lines <= _PLANE
 
     def cost_along(self, it: Iter, lanes: int, extent: int = 0) -> float:
         """Cycles a point when the lanes run along `it`, in a flat range of `extent` points."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tcomp import schedule
+from tcomp.codegen.named import target_named
 from tcomp.ir.tensor.nodes import Program
 from tcomp.passes import plan
 from tests.unit.programs import random_inputs, written
 from tests.unit.schedule_harness import NARROW, WIDE, agree
+
+AVX2 = target_named("x86-64-v3")
 
 
 def depthwise(rows: int, columns: int, taps: int) -> Program:
@@ -36,7 +39,7 @@ def test_planes(rows: int, columns: int) -> None:
         depthwise(rows, columns, 5),
         pooled(rows, columns),
     ):
-        for target in (WIDE, NARROW):
+        for target in (WIDE, AVX2, NARROW):
             agree(source, random_inputs(source), target)
 
 
@@ -44,3 +47,5 @@ def test_a_plane_is_one_tile() -> None:
     planned = plan(depthwise(7, 7, 3))
     (trace,) = schedule.analytical(planned, WIDE, 1)
     assert (trace["d0.lanes"], trace["d0.merged"], trace["d0.tile.2"]) == (16, 1, 4)
+    (trace,) = schedule.analytical(planned, AVX2, 1)
+    assert (trace["d0.lanes"], trace["d0.merged"], trace["d0.tile.2"]) == (8, 1, 7)

@@ -131,8 +131,8 @@ class Geometry:
 
     def spare_registers(self, right: int) -> int:
         """Vector registers that a tile needs beside its sums, a row of right and one of left, where right
-        reaches it that way."""
-        return 0
+        reaches it that way: one for a product that is not added at once."""
+        return 0 if self.dtype.is_float and self.scope.target.has_fma else 1
 
     @property
     def lanes(self) -> int:
