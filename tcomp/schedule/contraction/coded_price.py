@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from tcomp.ir.loop.nodes import Op, postorder
-from tcomp.ops.dots import instruction
+from tcomp.ops.dots import MOST_PAIRS, instruction
 from tcomp.ops.lookups import has_lookup
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.tasks import RowPanels
@@ -51,7 +51,9 @@ def _integers(g: CodedGeometry, rows: int, vectors: int) -> Count:
     fixed, tile = g.fixed, rows * vectors
     assert fixed is not None
     row = instruction(fixed.dot, g.lanes, g.scope.target.has)
-    multiply, other = (2, 1) if row is not None and row.pairs else (1, 0)
+    multiply, other = (2.0, 1.0) if row is not None and row.pairs else (1.0, 0.0)
+    if fixed.halves:
+        multiply, other = 1.0 + 2 / MOST_PAIRS, 1.0
     dots = g.words_of_group * fixed.phases * _DIGITS * tile
     codes = g.words_of_group * vectors * (3 if fixed.phases > 1 else 0)
     held = len(g.constants)
@@ -81,6 +83,11 @@ def _floats(g: CodedGeometry, rows: int, vectors: int) -> Count:
 
 def registers(g: CodedGeometry, rows: int, vectors: int) -> int:
     """Registers that a tile in fixed point needs: its sums, three of integers each, words, their codes, a factor,
-    and what masks and multiplies them."""
-    row = instruction(g.fixed.dot, g.lanes, g.scope.target.has) if g.fixed is not None else None
-    return (1 + _DIGITS) * rows * vectors + vectors + 3 + (row is not None and bool(row.pairs))
+    what masks and multiplies them, and the halves of sums if these wait for others."""
+    fixed = g.fixed
+    row = instruction(fixed.dot, g.lanes, g.scope.target.has) if fixed is not None else None
+    found = (1 + _DIGITS) * rows * vectors + vectors + 3
+    if fixed is not None and fixed.halves:
+        waits = g.words_of_group * fixed.phases > MOST_PAIRS
+        return found + 1 + waits * _DIGITS * rows * vectors
+    return found + (row is not None and bool(row.pairs))
