@@ -13,7 +13,8 @@ from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.tasks import RowPanels
 
 _DIGITS = 3
-_MAKE = 40.0  # instructions that make the digits of a vector of elements
+_MAKE = 70.0  # instructions that make the digits of a vector of elements
+_SHARED_OUT = 1 << 15  # elements from which all threads make them
 _EACH = 0.05  # cycles
 _MULTIPLIERS, _LOADS, _PIPES = 2, 2, 4
 
@@ -42,8 +43,14 @@ def cycles(g: CodedGeometry, rows: int, vectors: int, threads: int) -> float:
     times = g.batch.extent * g.spread.extent * panels.count * columns * (g.inner / g.group)
     found = count.cycles() * times / threads
     if g.fixed is not None:
-        found += g.batch.extent * g.rows.extent * g.inner / g.lanes * _MAKE / _PIPES
+        makers = threads if makes_together(g) else 1
+        found += g.batch.extent * g.rows.extent * g.inner / g.lanes * _MAKE / _PIPES / makers
     return found
+
+
+def makes_together(g: CodedGeometry) -> bool:
+    """Whether all threads make the digits of left."""
+    return g.rows.extent * g.inner >= _SHARED_OUT
 
 
 def _integers(g: CodedGeometry, rows: int, vectors: int) -> Count:

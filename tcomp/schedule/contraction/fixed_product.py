@@ -47,7 +47,7 @@ class FixedPointNest(CodedNest):
         self.fixed, self.digits = fixed, FixedLeft.of(geometry, fixed)
 
     def before_tasks(self, place: Place) -> list[Stmt]:
-        return self.digits.share(place)
+        return self.digits.share(place, bool(self.b.parallel))
 
     def add_products(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
         return _FixedTile(self, tile, shape).statements(sums)
