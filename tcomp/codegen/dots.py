@@ -7,7 +7,7 @@ from tcomp.codegen.ssa import FunctionBuilder, Ssa
 from tcomp.codegen.types import literal, vector
 from tcomp.ir.dtypes import DType, bf16, f32, i16, i32, u32
 from tcomp.ir.loop.nodes import Const, Expr, Op, rewrite
-from tcomp.ops.dots import DOTS, DotInstruction, instruction
+from tcomp.ops.dots import DOTS, PAIRS, Dot, DotInstruction, instruction
 from tcomp.target import Target
 
 _OPERAND = {
@@ -41,8 +41,13 @@ def emit_dot(builder: FunctionBuilder, target: Target, node: Op, args: list[Ssa]
     operands = [_as_elements(builder, row, word) for word in words]
     if row.accumulates:
         return builder.call_exact(row.intrinsic, sums.type, [sums, *operands])
+    halves = vector("i16", 2 * row.lanes)
+    if row.op == PAIRS:
+        pairs = builder.call_exact(row.intrinsic, halves, operands)
+        held = bitcast(builder, sums, halves)
+        found = builder.pure(f"add {held.typed}, {pairs}", halves, [held, pairs])
+        return bitcast(builder, found, sums.type)
     if row.pairs:
-        halves = vector("i16", 2 * row.lanes)
         pairs = builder.call_exact(row.intrinsic, halves, operands)
         ones = Ssa(literal(1, i16, 2 * row.lanes), halves)
         product = builder.call_exact(row.pairs, sums.type, [pairs, ones])
@@ -62,10 +67,29 @@ def _as_elements(builder: FunctionBuilder, row: DotInstruction, word: Ssa) -> Ss
 def _spelled_out(node: Op) -> Expr:
     dot = DOTS[node.op]
     sums, left, right = node.args
+    if node.op == PAIRS:
+        return _pairs(dot, sums, left, right)
     for k in range(dot.group):
         product = Op("mul", (_element(left, dot.left, k), _element(right, dot.right, k)), dot.sums)
         sums = Op("add", (sums, product), dot.sums)
     return sums
+
+
+def _pairs(dot: Dot, sums: Expr, left: Expr, right: Expr) -> Expr:
+    """Sums of two products in each half of a word."""
+    bits = Const(16, i32, sums.lanes)
+    low, high = sums, Op("shift_right", (sums, bits), i32)
+    for k in range(2):
+        for half in (0, 1):
+            at = 2 * half + k
+            factors = (_element(left, dot.left, at), _element(right, dot.right, at))
+            product = Op("mul", factors, i32)
+            if half:
+                high = Op("add", (high, product), i32)
+            else:
+                low = Op("add", (low, product), i32)
+    low = Op("bit_and", (low, Const(0xFFFF, i32, sums.lanes)), i32)
+    return Op("bit_or", (low, Op("shift_left", (high, bits), i32)), i32)
 
 
 def _element(word: Expr, dtype: DType, k: int) -> Expr:

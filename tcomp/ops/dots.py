@@ -6,6 +6,12 @@ The operands are vectors of words, the first element of a group in a word's low 
 i32, so that a result does not depend on how a product is cut into words. In `dot_u7_i8` the left elements are
 below 128: no pair of products leaves i16, where `vpmaddubsw` saturates.
 
+    half h of pairs_u4_i8(sums, a, b)[lane]
+        = half h of sums[lane] + sum[j in 0:2](u8(a[lane], 2*h + j) * i8(b[lane], 2*h + j))
+
+is one instruction less than a dot product where processors have `vpmaddubsw` alone. The halves are signed numbers of
+16 bits, which eight sums of products of elements below 16 do not leave; `dot_i16_i16` with ones adds them up.
+
 Products of bf16 are exact in f32. Their sums are rounded to nearest even, after each product or after each
 word, and denormal numbers, as operands or sums, may count as zeros: a difference below 2^-126 for each
 product. So "strict" has no part in them (`Options.target`).
@@ -22,6 +28,8 @@ import numpy as np
 from tcomp.ir.dtypes import DType, bf16, f32, i8, i16, i32, u8
 
 Array: TypeAlias = Any  # np.ndarray
+PAIRS = "pairs_u4_i8"
+MOST_PAIRS = 8  # that are added up in 16 bits: 8 * 2 * 15 * 128 < 2**15
 WORD = i32  # what holds a group of elements
 
 
@@ -45,6 +53,7 @@ DOTS: dict[str, Dot] = {
     for d in (
         Dot("dot_u8_i8", u8, i8, i32),
         Dot("dot_u7_i8", u8, i8, i32),
+        Dot(PAIRS, u8, i8, i32),
         Dot("dot_i8_i8", i8, i8, i32),
         Dot("dot_i16_i16", i16, i16, i32),
         Dot("dot_bf16_bf16", bf16, bf16, f32),
@@ -103,6 +112,10 @@ INSTRUCTIONS: tuple[DotInstruction, ...] = (
         DotInstruction("dot_u7_i8", lanes, (feature,), first, False, second)
         for lanes, (feature, first, second) in _MADD.items()
     ),
+    *(
+        DotInstruction(PAIRS, lanes, (feature,), first, False)
+        for lanes, (feature, first, _) in _MADD.items()
+    ),
 )
 
 
@@ -133,6 +146,14 @@ def dot_bf16_bf16(sums: Array, a: Array, b: Array) -> Array:
     kind = bf16.numpy.type
     products = (_elements(a, kind).astype(np.float32) * _elements(b, kind).astype(np.float32)).T
     return sums + products[0] + products[1]
+
+
+def pairs_u4_i8(sums: Array, a: Array, b: Array) -> Array:
+    """Two products at a time, in halves that wrap."""
+    products = _elements(a, np.uint8).astype(np.int64) * _elements(b, np.int8).astype(np.int64)
+    halves = products.reshape(*products.shape[:-1], 2, 2).sum(axis=-1)
+    found = (_elements(sums, np.int16) + halves).astype(np.int16)
+    return np.ascontiguousarray(found).view(sums.dtype).reshape(sums.shape)
 
 
 dot_u8_i8 = _integers(np.uint8, np.int8)

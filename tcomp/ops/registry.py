@@ -133,6 +133,7 @@ OPS: dict[str, ScalarOp] = _table(
     ScalarOp("shift_right", 2, _B, m.shift_right, 1, public=False),  # arithmetic if signed
     ScalarOp("dot_u8_i8", 3, _W, dots.dot_u8_i8, 1, public=False),
     ScalarOp("dot_u7_i8", 3, _W, dots.dot_u7_i8, 1, public=False),
+    ScalarOp(dots.PAIRS, 3, _W, dots.pairs_u4_i8, 1, public=False),
     ScalarOp("dot_i8_i8", 3, _W, dots.dot_i8_i8, 1, public=False),
     ScalarOp("dot_i16_i16", 3, _W, dots.dot_i16_i16, 1, public=False),
     ScalarOp("dot_bf16_bf16", 3, _W, dots.dot_bf16_bf16, 1, public=False),

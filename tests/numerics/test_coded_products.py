@@ -27,6 +27,7 @@ from tcomp.schedule.contraction.coded_blocking import CODED, choose_way
 from tcomp.schedule.contraction.fixed_codes import FIXED
 from tcomp.schedule.contraction.group import coded_geometries, recognised, to_trace
 from tests.compiled import Compiled
+from tests.guarded import guarded, requires_guards
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,19 @@ def test_fixed_point(case: Case) -> None:
                 finite = np.isfinite(expected)
                 np.testing.assert_array_equal(got[~finite], expected[~finite])
                 np.testing.assert_allclose(got[finite], expected[finite], rtol=1e-5, atol=1e-4)
+
+
+@requires_guards
+@pytest.mark.parametrize("case", [FIXED_CASES[k] for k in (1, 2, 3, 8)], ids=str)
+def test_fixed_point_reads_its_inputs_alone(case: Case) -> None:
+    arrays = case.arrays()
+    for kernel in fixed_point_kernels(case):
+        for edge in ("start", "end"):
+            out = guarded(np.full((case.m, case.n), np.nan, np.float32), edge)
+            stored = case.packed(arrays).values()
+            inputs = [guarded(np.ascontiguousarray(a), edge, read_only=True) for a in stored]
+            assert kernel(*inputs, out) == 0
+            check(out, case, arrays)
 
 
 def test_rounding_of_fixed_point() -> None:

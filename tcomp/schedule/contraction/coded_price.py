@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from math import ceil
 
 from tcomp.ir.loop.nodes import Op, postorder
-from tcomp.ops.dots import instruction
+from tcomp.ops.dots import MOST_PAIRS, instruction
 from tcomp.ops.lookups import has_lookup
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.tasks import RowPanels
 
 _DIGITS = 3
-_MAKE = 40.0  # instructions that make the digits of a vector of elements
+_MAKE = 70.0  # instructions that make the digits of a vector of elements
+_SHARED_OUT = 1 << 15  # elements from which all threads make them
 _EACH = 0.05  # cycles
 _MULTIPLIERS, _LOADS, _PIPES = 2, 2, 4
 
@@ -42,8 +43,14 @@ def cycles(g: CodedGeometry, rows: int, vectors: int, threads: int) -> float:
     times = g.batch.extent * g.spread.extent * panels.count * columns * (g.inner / g.group)
     found = count.cycles() * times / threads
     if g.fixed is not None:
-        found += g.batch.extent * g.rows.extent * g.inner / g.lanes * _MAKE / _PIPES
+        makers = threads if makes_together(g) else 1
+        found += g.batch.extent * g.rows.extent * g.inner / g.lanes * _MAKE / _PIPES / makers
     return found
+
+
+def makes_together(g: CodedGeometry) -> bool:
+    """Whether all threads make the digits of left."""
+    return g.rows.extent * g.inner >= _SHARED_OUT
 
 
 def _integers(g: CodedGeometry, rows: int, vectors: int) -> Count:
@@ -51,7 +58,9 @@ def _integers(g: CodedGeometry, rows: int, vectors: int) -> Count:
     fixed, tile = g.fixed, rows * vectors
     assert fixed is not None
     row = instruction(fixed.dot, g.lanes, g.scope.target.has)
-    multiply, other = (2, 1) if row is not None and row.pairs else (1, 0)
+    multiply, other = (2.0, 1.0) if row is not None and row.pairs else (1.0, 0.0)
+    if fixed.halves:
+        multiply, other = 1.0 + 2 / MOST_PAIRS, 1.0
     dots = g.words_of_group * fixed.phases * _DIGITS * tile
     codes = g.words_of_group * vectors * (3 if fixed.phases > 1 else 0)
     held = len(g.constants)
@@ -81,6 +90,11 @@ def _floats(g: CodedGeometry, rows: int, vectors: int) -> Count:
 
 def registers(g: CodedGeometry, rows: int, vectors: int) -> int:
     """Registers that a tile in fixed point needs: its sums, three of integers each, words, their codes, a factor,
-    and what masks and multiplies them."""
-    row = instruction(g.fixed.dot, g.lanes, g.scope.target.has) if g.fixed is not None else None
-    return (1 + _DIGITS) * rows * vectors + vectors + 3 + (row is not None and bool(row.pairs))
+    what masks and multiplies them, and the halves of sums if these wait for others."""
+    fixed = g.fixed
+    row = instruction(fixed.dot, g.lanes, g.scope.target.has) if fixed is not None else None
+    found = (1 + _DIGITS) * rows * vectors + vectors + 3
+    if fixed is not None and fixed.halves:
+        waits = g.words_of_group * fixed.phases > MOST_PAIRS
+        return found + 1 + waits * _DIGITS * rows * vectors
+    return found + (row is not None and bool(row.pairs))

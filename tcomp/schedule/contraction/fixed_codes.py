@@ -17,7 +17,7 @@ import numpy as np
 from tcomp.ir.dtypes import f32
 from tcomp.ir.loop.nodes import Const, Expr, Load, Op, postorder, rewrite
 from tcomp.ir.tensor import nodes as t
-from tcomp.ops.dots import WORD, instruction
+from tcomp.ops.dots import PAIRS, WORD, instruction
 from tcomp.schedule.contraction.coded import CodedContraction
 from tcomp.schedule.contraction.narrow import value_range
 from tcomp.schedule.contraction.values import constant_value
@@ -30,6 +30,7 @@ BY_ELEMENT, BY_BLOCK, FIXED = (
 )  # what a scale multiplies: elements, sums of floats, sums of integers
 
 _DOTS = {4: "dot_u7_i8", 8: "dot_u8_i8"}  # by the bits of a code
+_ADD_UP = "dot_i16_i16"
 _LONGEST = 128  # positions of a group: they share an exponent, and their sums stay far inside i32
 _EXACT = 1 << 23  # integers up to it are floats
 
@@ -37,7 +38,7 @@ _EXACT = 1 << 23  # integers up to it are floats
 @dataclass(frozen=True, slots=True)
 class FixedPoint:
     """Codes of `bits` bits as integers. `group` positions, a block or an even part of it, share an exponent;
-    `dot` multiplies their words."""
+    `dot` multiplies their words, in `halves` several times before these are added up."""
 
     bits: int
     dot: str
@@ -45,6 +46,7 @@ class FixedPoint:
     zero: int
     shift: Expr | None  # in f32, over the markers of constants
     group: int
+    halves: bool
 
     @property
     def per_word(self) -> int:
@@ -81,8 +83,11 @@ def fixed_point(
     bits = 4 if contraction.per_word > 1 else contraction.code.dtype.bits
     if not target.fixed_point or bits not in _DOTS or not contraction.code.dtype.is_integer:
         return None
-    if instruction(_DOTS[bits], target.lanes(WORD.bits), target.has) is None:
+    lanes = target.lanes(WORD.bits)
+    row = instruction(_DOTS[bits], lanes, target.has)
+    if row is None:
         return None
+    halves = all(instruction(op, lanes, target.has) for op in (PAIRS, _ADD_UP)) and bool(row.pairs)
     whole, shift = _apart(value, code)
     exact = shift is None or _is_exact(shift, constants)
     offset = _offset(whole, code, bits)
@@ -91,7 +96,7 @@ def fixed_point(
         return None
     if shift is not None and shift.dtype is not f32:
         shift = Op("cast", (shift,), f32)
-    return FixedPoint(bits, _DOTS[bits], *offset, shift, group)
+    return FixedPoint(bits, PAIRS if halves else _DOTS[bits], *offset, shift, group, halves)
 
 
 def _apart(value: Expr, code: Load) -> tuple[Expr, Expr | None]:

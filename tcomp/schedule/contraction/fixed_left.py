@@ -35,6 +35,7 @@ from tcomp.ir.loop.nodes import (
 )
 from tcomp.ops.dots import WORD
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
+from tcomp.schedule.contraction.coded_price import makes_together
 from tcomp.schedule.contraction.dimensions import positions
 from tcomp.schedule.contraction.fixed_codes import FixedPoint
 from tcomp.schedule.contraction.tasks import Place
@@ -57,7 +58,6 @@ _SPAN = (
 )  # between the largest and the smallest number but 0: all keep at least 7 bits
 _UNIT = 22 << _FRACTION  # from the exponent of the largest number to that of the unit
 _INVERSE = (276 << _FRACTION) - (1 << 32)  # less a number's exponent: that of 2^22 divided by it
-_SHARED_OUT = 1 << 15  # elements from which all threads make them together
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,12 @@ class FixedLeft:
 
     # -- how they are made ---------------------------------------------------------------------------
 
-    def share(self, place: Place) -> list[Stmt]:
-        """Makes them all."""
+    def share(self, place: Place, parallel: bool) -> list[Stmt]:
+        """Makes them all, with all threads where that pays and they are there."""
         g, count = self.g, self.g.inner // self.fixed.group
         at = g.scope.names.loop("group", 0, g.rows.extent * count - 1)
         row, group = Int.of(at) // count, Int.of(at) % count
-        parallel = g.rows.extent * g.inner >= _SHARED_OUT
+        parallel = parallel and makes_together(g)
         body = tuple(self._make(place, row, group))
         return [For(at, Int.of(0), Int.of(g.rows.extent * count), body, 1, parallel, 8)]
 

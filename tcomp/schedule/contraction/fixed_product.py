@@ -11,6 +11,8 @@ integers are exact. Groups that are no integers are summed as floats.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tcomp.ir.dtypes import boolean, f32, i32
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import (
@@ -25,7 +27,7 @@ from tcomp.ir.loop.nodes import (
     Op,
     Stmt,
 )
-from tcomp.ops.dots import WORD
+from tcomp.ops.dots import MOST_PAIRS, WORD
 from tcomp.schedule.contraction.blocking import Blocking
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.coded_product import CHAINS, CodedNest, CodedTile
@@ -45,7 +47,7 @@ class FixedPointNest(CodedNest):
         self.fixed, self.digits = fixed, FixedLeft.of(geometry, fixed)
 
     def before_tasks(self, place: Place) -> list[Stmt]:
-        return self.digits.share(place)
+        return self.digits.share(place, bool(self.b.parallel))
 
     def add_products(self, tile: Tile, shape: TileShape, sums: Accumulators) -> list[Stmt]:
         return _FixedTile(self, tile, shape).statements(sums)
@@ -84,20 +86,36 @@ class _FixedTile(CodedTile):
             for d, each in enumerate(digits):
                 statements += self._begun(each, at, d, first=number == 0)
         count = self.g.words_of_group
-        unroll = max(u for u in range(1, self.nest.b.unroll + 1) if count % u == 0)
+        most = MOST_PAIRS // self.fixed.phases if self.fixed.halves else self.nest.b.unroll
+        unroll = max(u for u in range(1, most + 1) if count % u == 0)
         if count == unroll:
-            for w in range(count):
-                statements += self._step(at, Int.of(0), w, chains)
+            statements += self._steps(at, Int.of(0), unroll, chains)
         else:
             var = self.names.loop("w", 0, count - 1)
-            body = [s for u in range(unroll) for s in self._step(at, Int.of(var), u, chains)]
+            body = self._steps(at, Int.of(var), unroll, chains)
             statements.append(For(var, Int.of(0), Int.of(count), tuple(body), unroll))
         return statements + self._combined(at, chains, own)
+
+    def _steps(
+        self, at: Int, first: Int, count: int, chains: list[list[Accumulators]]
+    ) -> list[Stmt]:
+        """The products with so many words of codes."""
+        if not self.fixed.halves:
+            return [s for u in range(count) for s in self._step(at, first, u, chains)]
+        halves = [Accumulators(self.shape, i32, self.names) for _ in range(DIGITS)]
+        statements = [stmt for each in halves for stmt in each.zero()]
+        for u in range(count):
+            statements += self._step(at, first, u, [halves])
+        ones = Const(0x10001, WORD, self.shape.lanes)
+        for whole, each in zip(chains[0], halves, strict=True):
+            statements += whole.assign(_added_up(whole, each, ones))
+        return statements
 
     def _chains(self) -> list[list[Accumulators]]:
         """Sums for each digit, several where a tile has few."""
         most = min(_MOST_CHAINS, self.g.words_of_group * self.fixed.phases)
         count = min(most, -(-CHAINS // (DIGITS * self.shape.rows * self.shape.vectors)))
+        count = 1 if self.fixed.halves else count
         return [
             [Accumulators(self.shape, i32, self.names) for _ in range(DIGITS)] for _ in range(count)
         ]
@@ -174,3 +192,8 @@ class _FixedTile(CodedTile):
             return multiply_add(shift, total, found, self.fused)
 
         return [*statements, *own.assign(value)]
+
+
+def _added_up(whole: Accumulators, halves: Accumulators, ones: Expr) -> Callable[[int, int], Expr]:
+    """Sums and what is in the halves of words."""
+    return lambda i, v: Op("dot_i16_i16", (whole.locals[i][v], halves.locals[i][v], ones), i32)
