@@ -7,9 +7,11 @@ from tcomp.passes.inline import drop_unread, inline
 from tcomp.passes.lift import lift
 from tcomp.passes.share import share_equal
 from tcomp.passes.simplify import simplify
+from tcomp.passes.views import parts_of_views
 
 
 def normal_form(program: Program) -> Program:
     """The form in which states are compared: what planning does to every program anyway, so that only
     what goes beyond it counts as a step."""
-    return share_equal(inline(lift(share_equal(drop_unread(simplify(program))))))
+    whole = inline(lift(share_equal(drop_unread(simplify(program)))))
+    return share_equal(drop_unread(parts_of_views(whole)))
