@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tcomp.ir.integer import ZERO, Int, Iter, product, row_major_strides
+from tcomp.ir.integer import ZERO, FloorDiv, Int, Iter, Mod, product, row_major_strides
 from tcomp.ir.tensor.nodes import (
     Axis,
     Definition,
@@ -22,6 +22,7 @@ from tcomp.ir.tensor.nodes import (
     Tensor,
     postorder,
     substitute,
+    tensors_read,
 )
 from tcomp.ir.tensor.tables import table_iters
 from tcomp.passes.scoping import fresh_name, names_of, plain_iter
@@ -95,11 +96,13 @@ def parts_of_views(program: Program) -> Program:
 
     So what tiles and phases are cut from is copied in whole vectors.
     """
+    if not any(isinstance(s, Definition) and _reads_digits(s) for s in program.body):
+        return program
     made = {d.tensor: d for d in program.definitions()}
     body: list[Statement] = []
     for statement in program.body:
         found = None
-        if isinstance(statement, Definition) and viewed(statement) is None:
+        if isinstance(statement, Definition) and _reads_digits(statement):
             found = _part_of_view(statement, made, program)
         body += [statement] if found is None else found
     if len(body) == len(program.body):
@@ -114,16 +117,28 @@ def parts_of_views(program: Program) -> Program:
     )
 
 
+@lru_cache(1 << 12)
+def _reads_digits(definition: Definition) -> bool:
+    """Whether a definition is a read of quotients and remainders, and no view."""
+    read = definition.body
+    if not isinstance(read, Read) or read.otherwise is not None:
+        return False
+    divided = any(isinstance(a, FloorDiv | Mod) for index in read.index for a in index.atoms())
+    return divided and viewed(definition) is None
+
+
 def _part_of_view(
     definition: Definition, made: dict[Tensor, Definition], program: Program
 ) -> tuple[Definition, Definition] | None:
     read = definition.body
-    while isinstance(read, Read) and read.tensor in made and viewed(made[read.tensor]) is not None:
-        behind = made[read.tensor]
+    while isinstance(read, Read) and read.otherwise is None:
+        behind = made.get(read.tensor)
+        if behind is None or read.tensor in program.results or _readers(read.tensor, program) > 1:
+            return None  # of several views all but one are copied
+        if viewed(behind) is None:
+            break
         read = substitute(behind.body, dict(zip(behind.iters, read.index, strict=True)))
-    if not isinstance(read, Read) or read.otherwise is not None:
-        return None
-    if read.tensor not in made or read.tensor in program.results:
+    if not isinstance(read, Read):
         return None
     runs = _runs(read)
     if len(runs) == len(read.index):
@@ -145,6 +160,10 @@ def _part_of_view(
     )
 
 
+def _readers(tensor: Tensor, program: Program) -> int:
+    return sum(tensor in tensors_read(d.body) for d in program.definitions())
+
+
 def _digits(whole: Iter, axes: Sequence[Axis]) -> list[Int]:
     """The positions along axes of a position in all of them."""
     strides = row_major_strides(hi - lo for lo, hi in axes)
@@ -155,6 +174,7 @@ def _digits(whole: Iter, axes: Sequence[Axis]) -> list[Int]:
     ]
 
 
+@lru_cache(1 << 12)
 def _runs(read: Read) -> list[tuple[int, int, Int]]:
     """Axes one after the other whose positions are the digits of one: the first, behind the last, and that one."""
     runs: list[tuple[int, int, Int]] = []

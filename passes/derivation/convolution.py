@@ -60,9 +60,19 @@ class Window:
         return sum(p.extent.constant - 1 for p in self.phases)
 
     @property
+    def parts(self) -> int:
+        """How many parts the taps are in."""
+        return 1 if self.part is None else self.part.extent.constant
+
+    @property
     def uneven(self) -> bool:
-        """Whether parts have more or fewer taps."""
-        return self.part is not None and self.complete < self.part.extent.constant
+        """Whether some parts lack a tap."""
+        return self.complete < self.parts
+
+    @property
+    def taps(self) -> int:
+        """The taps of all parts."""
+        return self.parts * self.tap.extent.constant - (self.parts - self.complete)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from tcomp.ir.tensor.nodes import (
     substitute,
 )
 from tcomp.ir.tensor.tables import table
+from tcomp.passes.constants import GROWTH
 from tcomp.passes.derivation.algebra import multiply
 from tcomp.passes.derivation.convolution import Convolution, Window, convolution
 from tcomp.passes.derivation.estimate import extent
@@ -61,6 +62,8 @@ def winograd(algorithm: Bilinear, least_tiles: int = LEAST_TILES, pieces: int = 
             return
         if min(map(extent, (_summed(found), _filters(found)))) < LEAST_CHANNELS:
             return
+        if _growth(found, algorithm) > GROWTH:
+            return
         if _tiles(found, algorithm) >= least_tiles:
             yield tuple(_Lemma(found, algorithm, taken).definitions())
 
@@ -85,6 +88,11 @@ def _tiles(found: Convolution, algorithm: Bilinear) -> float:
     known = free_iters(found.image) - free_iters(found.taps)
     rest = tuple(it for it in found.definition.iters if it in known and it not in windows)
     return extent(rest) * prod(-(-w.at.extent.constant // algorithm.outputs) for w in found.windows)
+
+
+def _growth(found: Convolution, algorithm: Bilinear) -> float:
+    """How many times as large the transformed filters are: what grows more is not made before calls."""
+    return prod(algorithm.products * w.parts / w.taps for w in found.windows)
 
 
 def _short(window: Window, algorithm: Bilinear) -> bool:
