@@ -11,10 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tcomp.ir.integer import ZERO, Int, Iter, product, row_major_strides
-from tcomp.ir.tensor.nodes import Axis, Definition, Program, Read, Reduce, postorder
+from tcomp.ir.integer import ZERO, FloorDiv, Int, Iter, Mod, product, row_major_strides
+from tcomp.ir.tensor.nodes import (
+    Axis,
+    Definition,
+    Program,
+    Read,
+    Reduce,
+    Statement,
+    Tensor,
+    postorder,
+    substitute,
+    tensors_read,
+)
 from tcomp.ir.tensor.tables import table_iters
-from tcomp.passes.scoping import plain_iter
+from tcomp.passes.scoping import fresh_name, names_of, plain_iter
 
 
 @lru_cache(1 << 14)
@@ -76,3 +87,110 @@ def _offset(axes: Sequence[Axis], index: Sequence[Int]) -> Int:
     for (lo, _), position, stride in zip(axes, index, strides, strict=True):
         total = total + (position - lo) * stride
     return total
+
+
+def parts_of_views(program: Program) -> Program:
+    """The program with each read of a part of a divided tensor as a plain read of a view of all of it.
+
+        Y[y in 0:30] = T[(y + 1) // 2, (y + 1) % 2]   =   V[w in 0:36] = T[w // 2, w % 2];  Y[y] = V[y + 1]
+
+    So what tiles and phases are cut from is copied in whole vectors.
+    """
+    if not any(isinstance(s, Definition) and _reads_digits(s) for s in program.body):
+        return program
+    made = {d.tensor: d for d in program.definitions()}
+    body: list[Statement] = []
+    for statement in program.body:
+        found = None
+        if isinstance(statement, Definition) and _reads_digits(statement):
+            found = _part_of_view(statement, made, program)
+        body += [statement] if found is None else found
+    if len(body) == len(program.body):
+        return program
+    return Program(
+        program.name,
+        program.sizes,
+        program.inputs,
+        program.results,
+        tuple(body),
+        spans=program.spans,
+    )
+
+
+@lru_cache(1 << 12)
+def _reads_digits(definition: Definition) -> bool:
+    """Whether a definition is a read of quotients and remainders, and no view."""
+    read = definition.body
+    if not isinstance(read, Read) or read.otherwise is not None:
+        return False
+    divided = any(isinstance(a, FloorDiv | Mod) for index in read.index for a in index.atoms())
+    return divided and viewed(definition) is None
+
+
+def _part_of_view(
+    definition: Definition, made: dict[Tensor, Definition], program: Program
+) -> tuple[Definition, Definition] | None:
+    read = definition.body
+    while isinstance(read, Read) and read.otherwise is None:
+        behind = made.get(read.tensor)
+        if behind is None or read.tensor in program.results or _readers(read.tensor, program) > 1:
+            return None  # of several views all but one are copied
+        if viewed(behind) is None:
+            break
+        read = substitute(behind.body, dict(zip(behind.iters, read.index, strict=True)))
+    if not isinstance(read, Read):
+        return None
+    runs = _runs(read)
+    if len(runs) == len(read.index):
+        return None
+    taken = names_of(program)
+    iters: list[Iter] = []
+    index: list[Int] = []
+    for first, last, _ in runs:
+        axes = read.tensor.axes[first:last]
+        lo, hi = axes[0] if len(axes) == 1 else (ZERO, product(h - l for l, h in axes))
+        whole = Iter(fresh_name("whole", taken), lo, hi)
+        iters.append(whole)
+        index += [Int.of(whole)] if len(axes) == 1 else _digits(whole, axes)
+    name = fresh_name(f"{read.tensor.name}_whole", taken)
+    view = Tensor(name, read.dtype, tuple((it.lo, it.hi) for it in iters))
+    return (
+        Definition(view, tuple(iters), Read(read.tensor, tuple(index))),
+        Definition(definition.tensor, definition.iters, Read(view, tuple(at for _, _, at in runs))),
+    )
+
+
+def _readers(tensor: Tensor, program: Program) -> int:
+    return sum(tensor in tensors_read(d.body) for d in program.definitions())
+
+
+def _digits(whole: Iter, axes: Sequence[Axis]) -> list[Int]:
+    """The positions along axes of a position in all of them."""
+    strides = row_major_strides(hi - lo for lo, hi in axes)
+    quotients = [Int.of(whole) // stride for stride in strides]
+    return [
+        lo + (q if n == 0 else q % (hi - lo))
+        for n, (q, (lo, hi)) in enumerate(zip(quotients, axes, strict=True))
+    ]
+
+
+@lru_cache(1 << 12)
+def _runs(read: Read) -> list[tuple[int, int, Int]]:
+    """Axes one after the other whose positions are the digits of one: the first, behind the last, and that one."""
+    runs: list[tuple[int, int, Int]] = []
+    first, count = 0, len(read.index)
+    while first < count:
+        last, position = first + 1, read.index[first]
+        for end in range(count, last, -1):
+            joined = _offset(read.tensor.axes[first:end], read.index[first:end])
+            if _divided(read.index[first:end]) and plain_iter(joined - joined.constant) is not None:
+                last, position = end, joined
+                break
+        runs.append((first, last, position))
+        first = last
+    return runs
+
+
+def _divided(index: Sequence[Int]) -> bool:
+    """Whether all positions move, and some are quotients or remainders."""
+    return all(not i.is_constant for i in index) and any(plain_iter(i) is None for i in index)

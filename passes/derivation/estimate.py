@@ -89,7 +89,7 @@ def cycles(definition: Definition, known: Known = NOTHING) -> float:
     if found is None and (loads := _streamed(definition, known.bound)) is not None:
         return START + max(loads, memory) + _outside(definition) / known.machine.operations
     if found is None:
-        return START + _nest(definition, known.machine) + memory
+        return START + max(_nest(definition, known.machine), memory)
     work = _multiplying(definition, found, known.machine)
     # Bound operands are asked for ahead, so that they arrive while others are multiplied.
     ahead = any(_is_bound(side, known.bound) for side in (found.left, found.right))

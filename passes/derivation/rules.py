@@ -24,17 +24,21 @@ LEMMAS: tuple[Rule, ...] = (
     *(
         Rule(
             f"Winograd F({m}, {taps})",
-            f"sum[c, r in 0:{taps}](f(y + r, c) * w(r, c))",
-            f"{m + taps - 1} products for {m} outputs: transforms of f and w, sums over c, transforms back",
-            "f is a factor that moves with y + r (and x + s); the others do not know y",
+            f"sum[c, p in 0:a, q in 0:{taps}](f(a*(y + z + q) + p, c) * w(a*q + p, z, c))",
+            f"{m + taps - 1} products for {m} outputs: transforms of f and w, sums over c and p, transforms back",
+            "f moves with y + q (and x + s), by a stride a or 1, and with phases z as with y; w does not know y; "
+            "classes p that lack the last tap are left out at infinity",
             "Winograd (1980); Lavin and Gray, CVPR 2016; points: toom_cook.py",
             winograd(toom_cook(m, taps, points), least),
             certain=True,
             cancels=m + taps > 5,
         )
         for m, taps, least, points in (
-            # 16 x 16, 128 to 64 channels: points 0, 1 take 1 % less, with 1.2 times the error of direct products (1.0)
+            # points 0, 1 take 1 % less for 128 channels of 16 x 16, with 1.2 times the error of direct products (1.0)
             (2, 2, LEAST_TILES, (1, -1)),
+            (3, 2, LEAST_TILES, (0, 1, -1)),
+            # along one axis: largest error of 256 channels 1.2 times the direct one, with 0, 1, -1, 2 2.2 times
+            (4, 2, LEAST_TILES, EIGHTHS),
             (2, 3, LEAST_TILES, (0, 1, -1)),
             (4, 3, LEAST_TILES, (0, *EIGHTHS)),
             # 48 channels of 7 x 7, 16 tiles: 0.025 ms as direct products; 64 of 27 x 27: 0.84, so 0.44

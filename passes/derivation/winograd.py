@@ -16,36 +16,32 @@ Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product as pairs
 from math import lcm, prod
 from typing import TypeAlias
 
-from tcomp.ir.dtypes import boolean, i64
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.tensor.nodes import (
     Apply,
     Const,
     Definition,
     Expr,
-    IndexValue,
     Read,
     Reduce,
     Statement,
     Tensor,
-    postorder,
     substitute,
 )
 from tcomp.ir.tensor.tables import table
-from tcomp.passes.contraction_order import factors_of
+from tcomp.passes.constants import GROWTH
 from tcomp.passes.derivation.algebra import multiply
+from tcomp.passes.derivation.convolution import Convolution, Window, convolution
 from tcomp.passes.derivation.estimate import extent
 from tcomp.passes.derivation.rule import Application, at_definitions, replaced
 from tcomp.passes.derivation.toom_cook import Bilinear, Matrix
-from tcomp.passes.inline import guarded, zero
-from tcomp.passes.lift import is_product_sum
+from tcomp.passes.inline import guarded
 from tcomp.passes.scoping import free_iters, fresh_name
 
 MOST_AXES = 2
@@ -55,138 +51,23 @@ LEAST_TILES = 16
 LEAST_CHANNELS = 4  # summed, and made of each place: with fewer, products are no matrix products
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """An axis of a convolution: the image moves with `at + tap`, or `at - tap` where taps go `backwards`, and
-    with each of the `phases` as it does with `at`."""
-
-    at: Iter
-    tap: Iter
-    backwards: bool
-    phases: tuple[Iter, ...] = ()
-
-    def place(self, number: int) -> Int:
-        """The tap that meets the input so many places from where its window begins."""
-        return self.tap.hi - 1 - number if self.backwards else self.tap.lo + number
-
-    @property
-    def phase(self) -> Int:
-        """How far the phases move the window."""
-        return sum((Int.of(p) - p.lo for p in self.phases), Int.of(0))
-
-    @property
-    def spread(self) -> int:
-        """The farthest that the phases move it."""
-        return sum(p.extent.constant - 1 for p in self.phases)
-
-
-@dataclass(frozen=True, slots=True)
-class Convolution:
-    """A sum over taps of `image`, which moves with each window, times `taps`, which does not."""
-
-    definition: Definition
-    total: Reduce
-    windows: tuple[Window, ...]
-    image: Expr
-    taps: Expr
-
-
-def winograd(
-    algorithm: Bilinear, least_tiles: int = LEAST_TILES, most_axes: int = MOST_AXES, pieces: int = 1
-) -> Application:
+def winograd(algorithm: Bilinear, least_tiles: int = LEAST_TILES, pieces: int = 1) -> Application:
     """The lemma with one algorithm along every axis, at each convolution of at least so many tiles. With several
-    `pieces` filters along one axis are cut into so many, which are summed like channels."""
+    `pieces` filters along one axis are cut into so many."""
+    axes = MOST_AXES if pieces == 1 else 1
 
     def lemma(definition: Definition, taken: set[str]) -> Iterator[tuple[Statement, ...]]:
-        taps = len(algorithm.taps[0])
-        whole = pieces == 1
-        found = (
-            convolution(definition, taps, most_axes)
-            if whole
-            else _in_pieces(definition, pieces, taps, taken)
-        )
+        found = convolution(definition, len(algorithm.taps[0]), axes, taken, pieces)
         if found is None or any(_short(w, algorithm) for w in found.windows):
             return
         if min(map(extent, (_summed(found), _filters(found)))) < LEAST_CHANNELS:
+            return
+        if _growth(found, algorithm) > GROWTH:
             return
         if _tiles(found, algorithm) >= least_tiles:
             yield tuple(_Lemma(found, algorithm, taken).definitions())
 
     return at_definitions(lemma)
-
-
-def _in_pieces(
-    definition: Definition, pieces: int, taps: int, taken: set[str]
-) -> Convolution | None:
-    """A convolution along one axis with tap = taps * piece + part, and zeros behind the last tap."""
-    for count in range(pieces * (taps - 1) + 1, pieces * taps + 1):
-        found = convolution(definition, count, 1)
-        if found is None:
-            continue
-        (window,) = found.windows
-        piece = Iter(fresh_name("piece", taken), Int.of(0), Int.of(pieces))
-        part = Iter(fresh_name(window.tap.name, taken), Int.of(0), Int.of(taps))
-        at = Int.of(piece) * taps + part
-        image, weights = (
-            guarded(substitute(f, {window.tap: at + window.tap.lo}))
-            for f in (found.image, found.taps)
-        )
-        if count < pieces * taps:
-            inside = Apply("lt", (IndexValue(at, i64), Const(count, i64)), boolean)
-            weights = Apply("where", (inside, weights, zero(weights)), weights.dtype)
-        iters = (*(it for it in found.total.iters if it is not window.tap), piece, part)
-        total = Reduce(found.total.op, iters, multiply([image, weights]))
-        body = replaced(definition.body, found.total, total)
-        return replace(
-            found,
-            definition=Definition(definition.tensor, definition.iters, body),
-            total=total,
-            windows=(replace(window, tap=part),),
-            image=image,
-            taps=weights,
-        )
-    return None
-
-
-@lru_cache(1 << 10)
-def convolution(definition: Definition, count: int, most_axes: int) -> Convolution | None:
-    """The definition as a convolution with so many taps along a few axes, or None."""
-    sums = [n for n in postorder(definition.body) if isinstance(n, Reduce)]
-    if len(sums) != 1 or not is_product_sum(sums[0]) or not sums[0].dtype.is_float:
-        return None
-    total = sums[0]
-    factors = factors_of(total.body)
-    if any(f.dtype is not total.dtype for f in factors):
-        return None
-    windows: list[Window] = []
-    for at, tap in pairs(definition.iters, total.iters):
-        fresh = not any(at is w.at or tap is w.tap for w in windows)
-        if not fresh or tap.extent.constant != count:
-            continue
-        ways = [way for way in (1, -1) if _moves_together(factors, at, tap, way)]
-        if ways:
-            alike = (p for p in (*definition.iters, *total.iters) if p is not at and p is not tap)
-            phases = tuple(p for p in alike if _moves_together(factors, at, p, 1))
-            windows.append(Window(at, tap, ways[0] < 0, phases))
-    chosen = tuple(windows[-most_axes:])
-    if not chosen:
-        return None
-    moved = frozenset(w.at for w in chosen)
-    image = [f for f in factors if free_iters(f) & moved]
-    taps = [f for f in factors if not free_iters(f) & moved]
-    known = free_iters(multiply(taps)) if taps else frozenset()
-    if not all(w.tap in known for w in chosen) or not all(
-        w.at in free_iters(multiply(image)) for w in chosen
-    ):
-        return None
-    return Convolution(definition, total, chosen, multiply(image), multiply(taps))
-
-
-def _moves_together(factors: Sequence[Expr], at: Iter, tap: Iter, way: int) -> bool:
-    """Whether all factors that know `at` know it as `at + way * tap` only."""
-    image = [f for f in factors if at in free_iters(f)]
-    step: dict[Iter, Int] = {at: Int.of(at) + 1, tap: Int.of(tap) - way}
-    return bool(image) and all(tap in free_iters(f) and substitute(f, step) is f for f in image)
 
 
 def _summed(found: Convolution) -> tuple[Iter, ...]:
@@ -209,9 +90,17 @@ def _tiles(found: Convolution, algorithm: Bilinear) -> float:
     return extent(rest) * prod(-(-w.at.extent.constant // algorithm.outputs) for w in found.windows)
 
 
+def _growth(found: Convolution, algorithm: Bilinear) -> float:
+    """How many times as large the transformed filters are: what grows more is not made before calls."""
+    return prod(algorithm.products * w.parts / w.taps for w in found.windows)
+
+
 def _short(window: Window, algorithm: Bilinear) -> bool:
     """Whether an axis has less than one tile of outputs."""
     return bool(window.at.extent.constant < algorithm.outputs)
+
+
+Points: TypeAlias = tuple[bool, ...]
 
 
 class _Lemma:
@@ -241,7 +130,7 @@ class _Lemma:
         data = self._transformed("data", self.algorithm.data, pixel, self._data_iters())
         taps = self._transformed("taps", self.algorithm.taps, self._tap, self._tap_iters())
         products = self._products(data, taps)
-        return [taps, *image, data, products, *self._results(products)]
+        return [taps, *image, data, *products.values(), *self._results(products)]
 
     # -- operands ------------------------------------------------------------------------------------
 
@@ -252,7 +141,7 @@ class _Lemma:
             spread = {w.at: Int.of(self.tiles[w.at]) * m + w.at.lo for w in windows}
 
             def as_it_lies(offsets: tuple[int, ...]) -> Expr:
-                moved = {w.tap: w.place(k) for w, k in zip(windows, offsets, strict=True)}
+                moved = {w.tap: w.tap.lo + k for w, k in zip(windows, offsets, strict=True)}
                 return guarded(substitute(self.found.image, {**spread, **moved}))
 
             reads = [as_it_lies((k,) * len(windows)) for k in (0, self.algorithm.products - 1)]
@@ -279,7 +168,7 @@ class _Lemma:
         )
         iters = (*inner, *places) if self.across else (*places, *inner)
         moved: dict[Iter, Int] = {w.at: Int.of(whole[w.at]) + w.at.lo for w in windows}
-        moved |= {w.tap: w.place(0) for w in windows} | {p: p.lo for p in phases}
+        moved |= {w.tap: w.tap.lo for w in windows} | {p: p.lo for p in phases}
         copy = self._definition("image", iters, guarded(substitute(self.found.image, moved)))
 
         def pixel(offsets: tuple[int, ...]) -> Expr:
@@ -292,7 +181,7 @@ class _Lemma:
         return [copy], pixel
 
     def _tap(self, offsets: tuple[int, ...]) -> Expr:
-        moved = {w.tap: w.place(k) for w, k in zip(self.found.windows, offsets, strict=True)}
+        moved = {w.tap: w.tap.lo + k for w, k in zip(self.found.windows, offsets, strict=True)}
         return substitute(self.found.taps, moved)
 
     def _data_iters(self) -> tuple[Iter, ...]:
@@ -324,22 +213,48 @@ class _Lemma:
     ) -> Definition:
         return self._definition(stem, (*self.points, *iters), nested(matrix, self.points, value))
 
-    def _products(self, data: Definition, taps: Definition) -> Definition:
-        outer = (*self.filters, *self.places) if self.across else (*self.places, *self.filters)
-        factors: list[Expr] = [Read(d.tensor, tuple(map(Int.of, d.iters))) for d in (taps, data)]
-        body = multiply(factors if self.across else factors[::-1])
-        body = Reduce("sum", self.summed, body)
-        return self._definition("products", (*self.points, *self.both, *outer), body)
+    def _products(self, data: Definition, taps: Definition) -> dict[Points, Definition]:
+        """The products, by the axes whose point is infinity, where parts without the last tap are left out."""
+        apart = [(False, True) if w.uneven else (False,) for w in self.found.windows]
+        return {last: self._product(data, taps, last) for last in pairs(*apart)}
 
-    def _results(self, products: Definition) -> list[Definition]:
+    def _product(self, data: Definition, taps: Definition, last: Points) -> Definition:
+        at: dict[Iter, Int] = {}
+        points: list[Iter] = []
+        summed = list(self.summed)
+        for point, window, infinity in zip(self.points, self.found.windows, last, strict=True):
+            if window.part is not None and infinity:
+                at[point] = point.hi - 1
+                part = Iter(window.part.name, Int.of(0), Int.of(window.complete))
+                at[window.part] = Int.of(part)
+                summed[summed.index(window.part)] = part
+            elif window.uneven:
+                points.append(Iter(point.name, point.lo, point.hi - 1))
+                at[point] = Int.of(points[-1])
+            else:
+                points.append(point)
+        outer = (*self.filters, *self.places) if self.across else (*self.places, *self.filters)
+        factors: list[Expr] = [
+            Read(d.tensor, tuple(at.get(i, Int.of(i)) for i in d.iters)) for d in (taps, data)
+        ]
+        body = multiply(factors if self.across else factors[::-1])
+        body = Reduce("sum", tuple(summed), body)
+        return self._definition("products", (*points, *self.both, *outer), body)
+
+    def _results(self, products: dict[Points, Definition]) -> list[Definition]:
         """The tiles of results, and the results as they are asked for."""
         found, m = self.found, self.algorithm.outputs
         old = found.definition
         inside = {w.at: self._iter(f"{w.at.name}_i", m) for w in found.windows}
 
         def product(offsets: tuple[int, ...]) -> Expr:
-            at = {it: Int.of(k) for it, k in zip(self.points, offsets, strict=True)}
-            return Read(products.tensor, tuple(at.get(i, Int.of(i)) for i in products.iters))
+            last = tuple(
+                w.uneven and k + 1 == self.algorithm.products
+                for w, k in zip(found.windows, offsets, strict=True)
+            )
+            made = products[last]
+            at = [Int.of(k) for k, infinity in zip(offsets, last, strict=True) if not infinity]
+            return Read(made.tensor, (*at, *map(Int.of, made.iters[len(at) :])))
 
         total = nested(self.algorithm.result, tuple(inside.values()), product)
         place = {

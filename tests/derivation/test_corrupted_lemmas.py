@@ -19,6 +19,8 @@ from tests.unit.programs import written
 
 ALGORITHMS = {
     "F(2, 2)": toom_cook(2, 2, (1, -1)),
+    "F(3, 2)": toom_cook(3, 2, (0, 1, -1)),
+    "F(4, 2)": toom_cook(4, 2, EIGHTHS),
     "F(2, 3)": toom_cook(2, 3, (0, 1, -1)),
     "F(4, 3)": toom_cook(4, 3, (0, *EIGHTHS)),
 }
@@ -31,7 +33,17 @@ PHASED = (
     "def f(X: f32[4, 6], K: f32[4, 5, 4]) -> Y: f32[5, 6, 2]:\n"
     "    Y[o, x, p] = sum[c in 0:4, r in 0:2]((X[c, x + p - r] else 0) * K[c, o, 2*r + 1 - p])\n"
 )
-SOURCES = {"F(2, 2)": PHASED, "F(2, 3)": WINDOWED, "F(4, 3)": WINDOWED}
+STRIDED = (
+    "def f(X: f32[4, 17], K: f32[5, 4, 3]) -> Y: f32[5, 9]:\n"
+    "    Y[o, x] = sum[c, r]((X[c, 2*x + r - 1] else 0) * K[o, c, r])\n"
+)
+SOURCES = {
+    "F(2, 2)": PHASED,
+    "F(3, 2)": STRIDED,
+    "F(4, 2)": STRIDED,
+    "F(2, 3)": WINDOWED,
+    "F(4, 3)": WINDOWED,
+}
 MULTIPLIED = "def f(A: f32[8, 12], B: f32[12, 20]) -> C: f32[8, 20]:\n    C[i, j] = sum[k](A[i, k] * B[k, j])\n"
 
 

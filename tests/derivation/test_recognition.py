@@ -8,8 +8,8 @@ import pytest
 
 from tcomp.ir.tensor.nodes import Definition, Program
 from tcomp.passes import plan
+from tcomp.passes.derivation.convolution import convolution
 from tcomp.passes.derivation.estimate import extent, mismatches, occurrence
-from tcomp.passes.derivation.winograd import convolution
 from tcomp.passes.views import viewed
 from tcomp.schedule.access import profile
 from tcomp.schedule.classify import classify
@@ -109,7 +109,9 @@ CONVOLVED = (
     ],
 )
 def test_a_convolution_is_one_whatever_the_layout_of_its_weights(k: str, i: str) -> None:
-    found = convolution(only(written(CONVOLVED.format(k=k, i=i, y="h + r - 1", h=224))), 3, 2)
+    found = convolution(
+        only(written(CONVOLVED.format(k=k, i=i, y="h + r - 1", h=224))), 3, 2, set()
+    )
     assert found is not None and len(found.windows) == 2
 
 
@@ -117,8 +119,43 @@ def test_a_convolution_is_one_whatever_the_layout_of_its_weights(k: str, i: str)
 def test_what_slides_otherwise_is_no_such_convolution(y: str, h: int) -> None:
     """Along that axis; the other one is a window as before."""
     definition = only(written(CONVOLVED.format(k="16, 12, 3, 3", i="f, c, r, s", y=y, h=h)))
-    found = convolution(definition, 3, 2)
+    found = convolution(definition, 3, 2, set())
     assert found is not None and [w.at.name for w in found.windows] == ["w"]
+
+
+@pytest.mark.parametrize(
+    ("y", "taps", "count", "parts", "complete"),
+    [
+        ("h - r + 1", 3, 3, None, 1),
+        ("2*h + r - 1", 3, 2, 2, 1),
+        ("2*h - r + 1", 3, 2, 2, 1),
+        ("2*h + r - 1", 4, 2, 2, 2),
+        ("3*h + r - 1", 5, 2, 3, 2),
+        ("3*h + r - 1", 4, 2, 3, 1),
+    ],
+)
+def test_taps_of_a_stride_come_in_classes(
+    y: str, taps: int, count: int, parts: int | None, complete: int
+) -> None:
+    """And those that go backwards are turned."""
+    text = CONVOLVED.format(k=f"16, 12, {taps}, 1", i="f, c, r, s", y=y, h=16)
+    found = convolution(only(written(text)), count, 1, set())
+    assert found is not None
+    (window,) = found.windows
+    assert (window.at.name, window.tap.extent.constant) == ("h", count)
+    assert (window.part.extent.constant if window.part else None) == parts
+    assert window.complete == complete
+
+
+def test_phases_move_a_window_as_its_results_do() -> None:
+    text = (
+        "def f(I: f32[4, 9], K: f32[4, 5, 4]) -> O: f32[5, 8, 2]:\n"
+        "    O[f, h, p] = sum[c in 0:4, r in 0:2]((I[c, h + p - r] else 0) * K[c, f, 2*r + 1 - p])\n"
+    )
+    found = convolution(only(written(text)), 2, 2, set())
+    assert found is not None
+    (window,) = found.windows
+    assert [p.name for p in window.phases] == ["p"] and window.spread == 1
 
 
 VIEW = "def f(A: f32[{shape}]) -> Y: f32[{result}]:\n    Y{at} = A[{index}]\n"

@@ -8,6 +8,8 @@ from tcomp import schedule
 from tcomp.ir.integer import Int
 from tcomp.ir.tensor.nodes import Definition, Program
 from tcomp.passes import plan
+from tcomp.passes.verification import verify_equal
+from tcomp.passes.views import parts_of_views, viewed
 from tests.unit.programs import apply, iterator, program, random_inputs, read, tensor, total
 from tests.unit.schedule_harness import WIDE, agree
 
@@ -77,3 +79,34 @@ def test_an_input_and_a_result_keep_their_places() -> None:
     source = program([a], [y], Definition(y, (i, j), read(a, Int.of(i) * 3 + j)))
     assert plan(source).views == ()
     agree(source, random_inputs(source))
+
+
+def cut_product(*, again: bool = False) -> Program:
+    """Rows of a product in two digits, of which a part is asked for."""
+    a, b = tensor("A", 4, 3, 7), tensor("B", 7, 5)
+    t, y, z = tensor("T", 4, 3, 5), tensor("Y", 10, 5), tensor("Z", 4)
+    q, p, j, k, row = (
+        iterator(n, e) for n, e in (("q", 4), ("p", 3), ("j", 5), ("k", 7), ("row", 10))
+    )
+    made = Definition(t, (q, p, j), total(apply("mul", read(a, q, p, k), read(b, k, j)), k))
+    at = Int.of(row) + 1
+    cut = Definition(y, (row, j), read(t, at // 3, at % 3, j))
+    sums = Definition(z, (q,), total(read(t, q, p, j), p, j))
+    return program([a, b], [y, z] if again else [y], made, cut, *([sums] if again else []))
+
+
+def test_a_part_of_a_view_is_a_plain_read() -> None:
+    source = cut_product()
+    changed = parts_of_views(source)
+    _, view, cut = changed.definitions()
+    assert viewed(view) is not None and [n.constant for n in view.tensor.shape] == [12, 5]
+    assert cut.body == read(view.tensor, Int.of(cut.iters[0]) + 1, cut.iters[1])
+    assert verify_equal(source, changed).equal
+    assert plan(changed).views == (view,)
+    agree(changed, random_inputs(source), threads=1)
+    assert parts_of_views(changed) is changed
+
+
+def test_what_others_read_too_gets_no_second_view() -> None:
+    source = cut_product(again=True)
+    assert parts_of_views(source) is source

@@ -143,6 +143,22 @@ def _winograd(
     return Case(28, title, variant, text, form, verdict, 60.0, "F", looks=30)
 
 
+def _strided(
+    n: int, c: int, h: int, k: int, outputs: int, products: int, variant: str, verdict: str
+) -> Case:
+    """Taps of stride 2 in classes, with so many products for so many outputs along each axis."""
+    pad, size = (k - 1) // 2, (h - 1) // 2 + 1
+    tiles = -(-size // outputs)
+    text = (
+        f"def f(I: f32[{n}, {c}, {h}, {h}], F: f32[{c}, {c}, {k}, {k}]) -> Y: f32[{n}, {c}, {size}, {size}]:\n"
+        f"    Y[n, o, y, x] = sum[c, r, s]((I[n, c, 2*y + r - {pad}, 2*x + s - {pad}] else 0.0) * F[o, c, r, s])\n"
+    )
+    return Case(
+        28, f"Winograd, conv{k}x{k} stride 2, {c}x{h}x{h}", variant, text,
+        transformed(n * c * c * (products * tiles) ** 2), verdict, 10.0, "F", looks=30,
+    )  # fmt: skip
+
+
 ONE_BY_ONE = (
     Case(14, "conv1x1 512x7x7", "stated", conv(1, 512, 7, 512, 1, 1), one_kernel(512 * 49, 512)),
     Case(
@@ -318,6 +334,11 @@ WINOGRAD = (
     _phases(16, 256, 8, 128, "stated, batched", "chosen"),
     _phases(1, 128, 15, 64, "odd", "either"),
     _phases(3, 61, 13, 29, "prime, batched", "either"),
+    _strided(1, 128, 56, 3, 2, 5, "stated", "chosen"),  # F(2, 2) of two taps and of one
+    _strided(2, 37, 29, 3, 2, 5, "odd, prime, batched", "either"),
+    _strided(1, 64, 56, 5, 2, 7, "odd", "chosen"),  # F(2, 3) of three taps and of two
+    _strided(1, 64, 14, 3, 2, 5, "stated", "either"),
+    _strided(1, 128, 7, 3, 2, 5, "odd", "refused"),  # four tiles
     _phases(1, 512, 4, 256, "stated", "refused"),  # each transformed filter meets four tiles
 )
 
