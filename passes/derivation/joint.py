@@ -70,8 +70,8 @@ class Joint:
         """Whether there is anything to choose."""
         return any(any(o.layouts) for options in self.options.values() for o in options)
 
-    def best(self) -> tuple[Option, ...]:
-        """The option of each part in the cheapest way."""
+    def best(self) -> tuple[tuple[Option, ...], float]:
+        """The option of each part in the cheapest way, and what it costs as a share of the parts' own choices."""
         ways = [Way(0.0, (), {})]
         for number in range(len(self.parts)):
             kept: dict[frozenset[tuple[Tensor, Layout]], Way] = {}
@@ -81,9 +81,15 @@ class Joint:
                     if key not in kept or made.cost < kept[key].cost:
                         kept[key] = made
             ways = sorted(kept.values(), key=lambda w: w.cost)[:MOST_WAYS]
-        return tuple(
+        chosen = tuple(
             self.options[self.alike[n]][choice] for n, choice in enumerate(ways[0].options)
         )
+        return chosen, ways[0].cost / self._alone()
+
+    def _alone(self) -> float:
+        """What the parts cost if each is chosen alone."""
+        own = (self.options[first][0] for first in self.alike)
+        return sum(self._cost(n, option, {}, ()) for n, option in enumerate(own))
 
     def without(self, number: int, option: Option) -> None:
         """Takes an option of a part away: it does not hold."""

@@ -28,7 +28,7 @@ MAX_COST_RATIO = 16.0  # nor one that promises no less than this many times the 
 # Times the best: a search that would expand what promises more ends, if it is no SHORT one. Of 160 workloads none
 # is derived to a faster form through what a search finds then.
 NEAR = 1.5
-SHORT = 1 / 3  # of the patience
+SHORT = 1 / 4  # of the patience
 DISTANCE = 0.1  # of its promise a state is put back for each mismatch
 STEP = 0.01  # and for each step
 LEAST_GAIN = 1e-3  # of the best cost: what counts as progress
@@ -89,9 +89,40 @@ def search(
     """Searches what `source`, a program in normal form, equals.
 
     Without a cheaper program the search ends after `patience` states, and with one that was found as state n
-    after so many and n / 8 times as many again. What a rule of `doubtful` gives is kept, but neither expanded
-    nor taken for the best: it may not hold.
+    after so many and n / 8 times as many again. What the rules of `doubtful` give may not hold: they are applied
+    at the end, on the way to the cheapest program.
     """
+    sure = tuple(rule for rule in rules if rule.name not in doubtful)
+    found = _searched(source, seconds, cost, promise, sure, clock, patience)
+    others = [rule for rule in rules if rule.name in doubtful]
+    more = (_latest(found, rule, cost, promise) for rule in others)
+    return Found((*found.states, *(state for states in more for state in states)), found.complete)
+
+
+def _latest(found: Found, rule: Rule, cost: Cost, promise: Cost) -> list[State]:
+    """What a rule gives at the last program to which it applies on the way to the cheapest one."""
+    state: State | None = min(found.states, key=lambda s: s.cost)
+    while state is not None:
+        made = [(tensor, normal_form(program)) for tensor, program in rule.apply(state.program)]
+        if made:
+            depth = state.depth + 1
+            return [
+                State(p, cost(p), promise(p), state, rule.name, tensor, depth, mark(p))
+                for tensor, p in made
+            ]
+        state = state.parent
+    return []
+
+
+def _searched(
+    source: Program,
+    seconds: float,
+    cost: Cost,
+    promise: Cost,
+    rules: tuple[Rule, ...],
+    clock: Callable[[], float],
+    patience: float,
+) -> Found:
     start = clock()
     first = State(source, cost(source), promise(source), None, "", "", 0, mark(source))
     states = [first]
@@ -121,8 +152,6 @@ def search(
             depths[own] = depth
             made = State(program, cost(program), promise(program), state, rule, tensor, depth, own)
             states.append(made)
-            if rule in doubtful:
-                continue
             if made.cost < best * (1 - LEAST_GAIN):
                 last = len(states)
             best = min(best, made.cost)

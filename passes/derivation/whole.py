@@ -29,6 +29,9 @@ MOST_BUDGETS = 16  # times the budget of one part for all parts together
 # cancel between dilated layers come to 0.63; for 1 x 1 beside 3 x 3 layers, 0.94 to 0.99 by estimate, other
 # layouts were 3 to 50 % slower.
 WORTHWHILE = 0.9
+PROMISING = (
+    0.995  # of the same, part by part, which does not see all that cancels: else it is not proven
+)
 MOST_ROUNDS = 6  # choices as neighbours of which one does not hold
 
 
@@ -145,7 +148,9 @@ def _neighbours(
         return held[key]
 
     for _ in range(MOST_ROUNDS if joint.worthwhile() else 0):
-        options = joint.best()
+        options, share = joint.best()
+        if share > PROMISING:
+            return None
         derived: list[Derivation] = []
         for number, option in enumerate(options):
             each = proven(number, option, options)

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from math import gcd
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from tcomp.ir.integer_bounds import polynomial_bounds
 from tcomp.ir.interning import Interned, reduce_interned
 
 Interval: TypeAlias = tuple[int | None, int | None]  # inclusive; None is unbounded
@@ -30,7 +29,6 @@ class Atom(Protocol):
 
 
 _SMALL: dict[int, Int] = {}
-_REMEMBERED = 1 << 13
 
 Monomial: TypeAlias = tuple[Atom, ...]
 Substitution: TypeAlias = "Mapping[Any, Int]"
@@ -140,7 +138,7 @@ class Int(metaclass=Interned):
     def bounds(self) -> Interval:
         """An inclusive interval that holds the value: exact for affine forms over independent ranges."""
         if "bounds" not in self._facts:
-            self._facts["bounds"] = _polynomial_bounds(self)
+            self._facts["bounds"] = polynomial_bounds(self)
         return self._facts["bounds"]  # type: ignore[no-any-return]
 
     def sub(self, mapping: Substitution) -> Int:
@@ -158,22 +156,22 @@ class Int(metaclass=Interned):
             for m, c in replaced.terms:
                 collected[m] = collected.get(m, 0) + c * factor
             constant += replaced.constant * factor
-        return _normal(*_rejoin(collected, constant))
+        return arithmetic.normal(*arithmetic.rejoined(collected, constant))
 
     # -- arithmetic --------------------------------------------------------------------------------
 
     def __add__(self, other: IntLike) -> Int:
-        return _added(self, other)  # type: ignore[arg-type]
+        return arithmetic.added(self, other)  # type: ignore[arg-type]
 
     def __mul__(self, other: IntLike) -> Int:
-        return _multiplied(self, other)  # type: ignore[arg-type]
+        return arithmetic.multiplied(self, other)  # type: ignore[arg-type]
 
     def __floordiv__(self, other: IntLike) -> Int:
         """Floor division; multiples of a constant divisor move out: (4 i + r) // 4 = i + r // 4."""
-        return _divided(self, Int.of(other))
+        return arithmetic.divided(self, Int.of(other))
 
     def __mod__(self, other: IntLike) -> Int:
-        return _remainder(self, Int.of(other))
+        return arithmetic.remainder(self, Int.of(other))
 
     def min(self, other: IntLike) -> Int:
         """The smaller of two; decided at once where the bounds decide it."""
@@ -192,7 +190,7 @@ class Int(metaclass=Interned):
         return self * -1
 
     def __sub__(self, other: IntLike) -> Int:
-        return _subtracted(self, other)  # type: ignore[arg-type]
+        return arithmetic.subtracted(self, other)  # type: ignore[arg-type]
 
     def __radd__(self, other: IntLike) -> Int:
         return self + other
@@ -371,203 +369,6 @@ def row_major_strides(extents: Iterable[IntLike]) -> tuple[Int, ...]:
     return tuple(reversed(strides))
 
 
-def _atom_key(atom: Atom) -> tuple[str, str]:
-    return (type(atom).__name__, atom.key)
-
-
-@lru_cache(_REMEMBERED)
-def _monomial_key(monomial: Monomial) -> tuple[tuple[str, str], ...]:
-    return tuple(map(_atom_key, monomial))
-
-
-def _term_key(term: tuple[Monomial, int]) -> tuple[tuple[str, str], ...]:
-    return _monomial_key(term[0])
-
-
-def _normal(collected: Mapping[Monomial, int], constant: int) -> Int:
-    kept = [(m, c) for m, c in collected.items() if c]
-    if len(kept) > 1:
-        kept.sort(key=_term_key)
-    return Int(tuple(kept), constant)
-
-
-# A compilation does the same arithmetic on the same nodes many times: the latest results are kept.
-
-
-@lru_cache(_REMEMBERED)
-def _added(left: Int, other: IntLike) -> Int:
-    right = Int.of(other)
-    if not right.terms:
-        return Int(left.terms, left.constant + right.constant)
-    if not left.terms:
-        return Int(right.terms, left.constant + right.constant)
-    collected = dict(left.terms)
-    for monomial, factor in right.terms:
-        collected[monomial] = collected.get(monomial, 0) + factor
-    return _normal(*_rejoin(collected, left.constant + right.constant))
-
-
-@lru_cache(_REMEMBERED)
-def _subtracted(left: Int, other: IntLike) -> Int:
-    right = Int.of(other)
-    if not right.terms:
-        return Int(left.terms, left.constant - right.constant)
-    return _added(left, _scaled(right, -1))
-
-
-@lru_cache(_REMEMBERED)
-def _multiplied(left: Int, other: IntLike) -> Int:
-    right = Int.of(other)
-    if not right.terms:
-        return _scaled(left, right.constant)
-    if not left.terms:
-        return _scaled(right, left.constant)
-    collected: dict[Monomial, int] = {}
-    for m1, c1 in _with_constant(left):
-        for m2, c2 in _with_constant(right):
-            monomial = tuple(sorted((*m1, *m2), key=_atom_key))
-            collected[monomial] = collected.get(monomial, 0) + c1 * c2
-    constant = collected.pop((), 0)
-    return _normal(*_rejoin(collected, constant))
-
-
-def _with_constant(value: Int) -> tuple[tuple[Monomial, int], ...]:
-    return (*value.terms, ((), value.constant)) if value.constant else value.terms
-
-
-@lru_cache(_REMEMBERED)
-def _divided(left: Int, right: Int) -> Int:
-    if not right.is_constant:
-        if left is right:
-            return Int.of(1)
-        return Int.of(FloorDiv(left, right))
-    divisor = right.constant
-    if divisor == 0:
-        raise ZeroDivisionError("division by zero in an integer expression")
-    if not left.terms:
-        return Int.of(left.constant // divisor)
-    whole, rest = _split_multiples(left, divisor)
-    low, high = rest.bounds()
-    if low is not None and high is not None and low // divisor == high // divisor:
-        return whole + low // divisor
-    for known in (
-        _multiple_of_quotient(rest, divisor),
-        _of_two_values(rest, divisor, int.__floordiv__),
-        _quotient_of_blocks(rest, divisor),
-    ):
-        if known is not None:
-            return whole + known
-    common = gcd(divisor, *(c for _, c in rest.terms))
-    if common > 1 and divisor > 0:  # (4 i + 3) // 6 = (2 i + 1) // 3
-        shorter = Int(tuple((m, c // common) for m, c in rest.terms), rest.constant // common)
-        return whole + shorter // (divisor // common)
-    return whole + Int.of(_nested_division(rest, divisor))
-
-
-@lru_cache(_REMEMBERED)
-def _remainder(left: Int, right: Int) -> Int:
-    if not right.is_constant:
-        return Int.of(0) if left is right else Int.of(Mod(left, right))
-    divisor = right.constant
-    if divisor == 0:
-        raise ZeroDivisionError("remainder by zero in an integer expression")
-    if not left.terms:
-        return Int.of(left.constant % divisor)
-    _, rest = _split_multiples(left, divisor)
-    low, high = rest.bounds()
-    if low is not None and high is not None and low // divisor == high // divisor:
-        return rest - divisor * (low // divisor)
-    known = _of_two_values(rest, divisor, int.__mod__)
-    return Int.of(Mod(rest, right)) if known is None else known
-
-
-def _scaled(value: Int, factor: int) -> Int:
-    if factor == 1:
-        return value
-    if factor == 0:
-        return ZERO
-    return Int(tuple((m, c * factor) for m, c in value.terms), value.constant * factor)
-
-
-def _rejoin(collected: dict[Monomial, int], constant: int) -> tuple[dict[Monomial, int], int]:
-    """c (x // c) + x % c becomes x, so that a split index that is joined again disappears."""
-    for monomial in [m for m in collected if len(m) == 1 and isinstance(m[0], Mod)]:
-        mod = monomial[0]
-        assert isinstance(mod, Mod)
-        factor = collected.get(monomial, 0)
-        if not factor or not mod.right.is_constant:
-            continue
-        quotient = mod.left // mod.right
-        if len(quotient.terms) != 1 or quotient.constant or quotient.terms[0][1] != 1:
-            continue
-        partner = quotient.terms[0][0]
-        if collected.get(partner, 0) != factor * mod.right.constant:
-            continue
-        rest = {m: c for m, c in collected.items() if m not in (monomial, partner)}
-        for m, c in mod.left.terms:
-            rest[m] = rest.get(m, 0) + factor * c
-        return _rejoin(rest, constant + factor * mod.left.constant)
-    return collected, constant
-
-
-def _split_multiples(value: Int, divisor: int) -> tuple[Int, Int]:
-    """value = divisor * whole + rest, where no coefficient of rest is a multiple of divisor."""
-    whole = [(m, c // divisor) for m, c in value.terms if c % divisor == 0]
-    rest = [(m, c) for m, c in value.terms if c % divisor]
-    return Int(tuple(whole), value.constant // divisor), Int(tuple(rest), value.constant % divisor)
-
-
-def _of_two_values(value: Int, divisor: int, operation: Callable[[int, int], int]) -> Int | None:
-    """A function of one iterator that has two values is affine: (p + 1) % 2 = 1 - p for p in 0:2."""
-    if len(value.terms) != 1:
-        return None
-    (monomial, factor), constant = value.terms[0], value.constant
-    if len(monomial) != 1 or not isinstance(monomial[0], Iter):
-        return None
-    it = monomial[0]
-    low, high = it.bounds()
-    if low is None or high != low + 1:
-        return None
-    first, second = (operation(factor * n + constant, divisor) for n in (low, high))
-    return (Int.of(it) - low) * (second - first) + first
-
-
-def _multiple_of_quotient(value: Int, divisor: int) -> Int | None:
-    """(x - x % m + e) // d = m/d * (x // m) + e // d, where d divides m: what remainders leave."""
-    for monomial, factor in value.terms:
-        mod = monomial[0]
-        if factor != -1 or len(monomial) != 1 or not isinstance(mod, Mod):
-            continue
-        if not mod.right.is_constant or mod.right.constant % divisor:
-            continue
-        rest = value + mod - mod.left
-        if len(rest.terms) <= len(value.terms) - 1 - len(mod.left.terms):
-            return (mod.left // mod.right) * (mod.right.constant // divisor) + rest // divisor
-    return None
-
-
-def _quotient_of_blocks(value: Int, divisor: int) -> Int | None:
-    """(g x + r) // (g d) = x // d for r in 0:g, what a position in blocks of g leaves."""
-    for _, factor in value.terms:
-        if 1 < factor < divisor and divisor % factor == 0:
-            blocks, rest = _split_multiples(value, factor)
-            low, high = rest.bounds()
-            if low is not None and low >= 0 and high is not None and high < factor:
-                return blocks // (divisor // factor)
-    return None
-
-
-def _nested_division(value: Int, divisor: int) -> FloorDiv:
-    """(x // a) // b = x // (a b) for positive constants."""
-    if not value.constant and len(value.terms) == 1 and value.terms[0][1] == 1 and divisor > 0:
-        monomial = value.terms[0][0]
-        if len(monomial) == 1 and isinstance(monomial[0], FloorDiv):
-            inner = monomial[0]
-            if inner.right.is_constant and inner.right.constant > 0:
-                return FloorDiv(inner.left, Int.of(inner.right.constant * divisor))
-    return FloorDiv(value, Int.of(divisor))
-
-
 def _inside(atom: Atom) -> frozenset[Any]:
     """What an atom is made of, at any depth."""
     if isinstance(atom, FloorDiv | Mod | Min):
@@ -601,41 +402,5 @@ def _substitute(atom: Atom, mapping: Substitution) -> Int:
     return Int.of(atom)
 
 
-def _polynomial_bounds(value: Int) -> Interval:
-    low: int | None = value.constant
-    high: int | None = value.constant
-    for monomial, factor in value.terms:
-        m_low, m_high = _monomial_bounds(monomial)
-        t_low = (
-            None
-            if (m_low if factor > 0 else m_high) is None
-            else factor * _known(m_low, m_high, factor > 0)
-        )
-        t_high = (
-            None
-            if (m_high if factor > 0 else m_low) is None
-            else factor * _known(m_low, m_high, factor < 0)
-        )
-        low = None if low is None or t_low is None else low + t_low
-        high = None if high is None or t_high is None else high + t_high
-    return (low, high)
-
-
-def _known(low: int | None, high: int | None, take_low: bool) -> int:
-    chosen = low if take_low else high
-    assert chosen is not None
-    return chosen
-
-
-def _monomial_bounds(monomial: Monomial) -> Interval:
-    low, high = monomial[0].bounds()
-    for atom in monomial[1:]:
-        a_low, a_high = atom.bounds()
-        if None not in (low, high, a_low, a_high):
-            corners = [x * y for x in (low, high) for y in (a_low, a_high)]  # type: ignore[operator]
-            low, high = min(corners), max(corners)
-        elif low is not None and a_low is not None and low >= 0 and a_low >= 0:
-            low, high = low * a_low, None
-        else:
-            low, high = None, None
-    return (low, high)
+# Sums and quotients are made of nodes, and nodes are added and divided: neither file stands without the other.
+from tcomp.ir import integer_arithmetic as arithmetic  # noqa: E402

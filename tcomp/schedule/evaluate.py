@@ -8,12 +8,12 @@ from itertools import product
 from tcomp.ir.dtypes import boolean, i32
 from tcomp.ir.integer import Int, Iter
 from tcomp.ir.loop.nodes import Const, Expr, For, IntValue, LoopVar, Op, Stmt
+from tcomp.ir.loop.rewriting import substitute_block
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.accumulate import Accumulator, combine, finish, identity, start
 from tcomp.schedule.choice import ReduceChoice
 from tcomp.schedule.conditions import choose
 from tcomp.schedule.points import Kernel, Point
-from tcomp.schedule.rewriting import substitute_block
 from tcomp.schedule.tiles import Axis
 from tcomp.schedule.translate import Shared, translate
 from tcomp.schedule.vectorize import vectorize_block

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tcomp.ir.loop.nodes import Expr, Load, Shuffle, Stmt, Store, postorder
-from tcomp.schedule.rewriting import expressions
+from tcomp.ir.loop.rewriting import expressions
 
 
 def interleave_stores(block: Sequence[Stmt]) -> tuple[Stmt, ...]:

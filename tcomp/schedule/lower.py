@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tcomp.ir.loop.nodes import Buffer, Function, Kernel, Module, Space, Stmt
+from tcomp.ir.loop.rewriting import buffers_of
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule import blocks, contraction, scatter
@@ -18,7 +19,6 @@ from tcomp.schedule.naming import Names
 from tcomp.schedule.pitch import plane_axes
 from tcomp.schedule.points import Kernel as Setting
 from tcomp.schedule.repeat import Lowered, firsts
-from tcomp.schedule.rewriting import buffers_of
 from tcomp.schedule.storage import Placement, dense
 from tcomp.schedule.trace import Trace
 from tcomp.target import Target

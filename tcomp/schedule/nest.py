@@ -8,13 +8,13 @@ from itertools import product
 
 from tcomp.ir.integer import ZERO, Int, Iter
 from tcomp.ir.loop.nodes import Declare, If, LoopVar, Stmt, Store
+from tcomp.ir.loop.rewriting import substitute_block
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.choice import MemberChoice
 from tcomp.schedule.evaluate import evaluate
 from tcomp.schedule.interior import interior
 from tcomp.schedule.interleave import interleave_stores
 from tcomp.schedule.points import Kernel, Point
-from tcomp.schedule.rewriting import substitute_block
 from tcomp.schedule.storage import Placement
 from tcomp.schedule.tiles import Axis, Tiles, loops_over, wrap
 from tcomp.schedule.transpose import transpose_squares

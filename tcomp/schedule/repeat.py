@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 from tcomp.ir.integer import Int, Iter, Value
 from tcomp.ir.loop.nodes import Buffer, Check, Function, Repeat, Space
+from tcomp.ir.loop.rewriting import statements
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
 from tcomp.schedule.contraction.group import Packed
 from tcomp.schedule.naming import Names
-from tcomp.schedule.rewriting import statements
 from tcomp.schedule.storage import Placement, Storage
 from tcomp.schedule.trace import Trace
 

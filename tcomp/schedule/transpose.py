@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import Buffer, Expr, Load, Shuffle, Stmt, Store, postorder, rewrite
-from tcomp.schedule.rewriting import expressions, map_block, statements
+from tcomp.ir.loop.rewriting import expressions, map_block, statements
 
 LEAST_STRIDE = 5  # nearer strides are taken apart from a few whole vectors by code generation
 

@@ -11,6 +11,7 @@ from tcomp import schedule
 from tcomp.ir.dtypes import f32
 from tcomp.ir.integer import Int
 from tcomp.ir.loop.nodes import Store
+from tcomp.ir.loop.rewriting import statements
 from tcomp.ir.plan import Group, Plan
 from tcomp.ir.tensor.nodes import Definition, Program
 from tcomp.passes import plan
@@ -18,7 +19,6 @@ from tcomp.passes.derivation.index import INDEX_RULES
 from tcomp.passes.derivation.normal import normal_form
 from tcomp.schedule.contraction import match
 from tcomp.schedule.contraction.tasks import RowPanels
-from tcomp.schedule.rewriting import statements
 from tests.numerics.test_contractions import NEON, WIDE, check
 from tests.unit.programs import (
     apply,

@@ -409,7 +409,7 @@ class Repeat:
     @property
     def body(self) -> tuple[Stmt, ...]:
         """The code as a kernel of its own would have it."""
-        from tcomp.ir.loop.moving import moved
+        from tcomp.ir.loop.rewriting import moved
 
         return moved(self.of.body, dict(zip(self.of.buffers, self.buffers, strict=True)))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tcomp.ir.loop.moving import moved
 from tcomp.ir.loop.nodes import Space, Stmt, Store
+from tcomp.ir.loop.rewriting import moved, statements
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor import nodes as t
 from tcomp.ir.tensor.regions import Ranges
@@ -15,7 +15,6 @@ from tcomp.schedule.blocks.steps import LowerPart, last_made, lower_steps
 from tcomp.schedule.blocks.trace import from_trace
 from tcomp.schedule.pitch import plane_axes
 from tcomp.schedule.points import Kernel
-from tcomp.schedule.rewriting import statements
 from tcomp.schedule.storage import Placement, tile
 from tcomp.schedule.tiles import loops_over, wrap
 from tcomp.schedule.trace import Trace

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from tcomp.diagnostics import InternalError
-from tcomp.ir.loop.moving import moved
 from tcomp.ir.loop.nodes import Buffer, Function, Kernel, Space, Stmt, Store
+from tcomp.ir.loop.rewriting import buffers_of, moved, statements
 from tcomp.ir.plan import Group
 from tcomp.ir.tensor.nodes import Definition, Read, Tensor, postorder
 from tcomp.schedule.contraction.blocking import DOT, Blocking, choose, prefers_dots
@@ -37,7 +37,6 @@ from tcomp.schedule.contraction.words import FORMS, WordGeometry, survey_words, 
 from tcomp.schedule.faults import Faults
 from tcomp.schedule.naming import Names
 from tcomp.schedule.points import Kernel as Setting
-from tcomp.schedule.rewriting import buffers_of, statements
 from tcomp.schedule.storage import Placement, dense
 from tcomp.schedule.trace import Trace, trace
 from tcomp.target import Target
