@@ -18,6 +18,7 @@ from tcomp.schedule.contraction import KIND, match
 from tcomp.schedule.contraction.blocking import DIRECT, OUTER, PRIVATE, SHARED, Blocking, choose
 from tcomp.schedule.contraction.cost import register_tile
 from tcomp.schedule.contraction.group import survey_dense, to_trace
+from tcomp.schedule.contraction.joined_blocking import joined
 from tcomp.schedule.contraction.space import is_legal
 from tcomp.schedule.contraction.spread import legal_sizes
 from tcomp.schedule.trace import Trace, trace
@@ -86,7 +87,7 @@ def blocking(source: Program, **changes: int) -> Trace:
     values = {
         "form": OUTER, "lanes": 4, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
         "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1, "prefetch": 0, "staged": 0,
-        "words": 0, "by_rows": 0, "task_spread": 1,
+        "words": 0, "by_rows": 0, "task_spread": 1, "joined": 0,
     } | changes  # fmt: skip
     values["depth"] = min(values["depth"], inner)
     return trace(KIND, ((f.name, values[f.name]) for f in fields(Blocking)))
@@ -307,6 +308,37 @@ def test_right_is_packed_for_blocks_of_spread(left: str, a: int, d: int) -> None
             decided = replace(start, task_spread=size, by_rows=by_rows)
             assert is_legal(geometry, decided)
             check(source, expected, inputs, target=target, decided=to_trace(decided))
+
+
+@pytest.mark.parametrize("a, d", [(6, 6), (4, 9), (15, 5), (9, 20)])
+@pytest.mark.parametrize("left", ["be", "eb"])
+def test_tiles_across_places_of_spread(left: str, a: int, d: int) -> None:
+    """C[a, b, d], whose columns are a, d: vectors over several runs of d, with what is added to them."""
+    extents = {"a": a, "b": 11, "d": d, "e": 7}
+    a_, b_, d_, e_ = (iterator(c, n) for c, n in extents.items())
+    first = tensor("A", *(extents[c] for c in left), dtype=f32)
+    second, more = tensor("B", 7, d, a, dtype=f32), tensor("R", a, 11, d, dtype=f32)
+    out = tensor("C", a, 11, d, dtype=f32)
+    letters = {"b": b_, "e": e_}
+    factors = read(first, *(letters[c] for c in left)), read(second, e_, d_, a_)
+    body = apply("add", total(apply("mul", *factors), e_), read(more, a_, b_, d_))
+    source = program([first, second, more], [out], Definition(out, (a_, b_, d_), body))
+    inputs = random_inputs(source)
+    wide = {n: x.astype(float) for n, x in inputs.items()}
+    expected = np.einsum(f"{left},eda->abd", wide["A"], wide["B"]) + wide["R"]
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    count = 0
+    for target in (NEON, WIDE):
+        geometry = survey_dense(found, target)
+        for chosen in joined(geometry, choose(geometry, 2), 2):
+            for changes in ({}, {"tile_rows": 3, "task_panels": 2}, {"left": PRIVATE}):
+                decided = replace(chosen, **changes)
+                assert is_legal(geometry, decided)
+                assert not is_legal(geometry, replace(decided, task_spread=a + 1))
+                check(source, expected, inputs, target=target, decided=to_trace(decided))
+                count += 1
+    assert count
 
 
 def test_constant_matrices_are_packed_before_any_call() -> None:

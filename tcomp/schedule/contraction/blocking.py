@@ -59,6 +59,7 @@ class Blocking:
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
     counts words. Of products with codes it is 1 where sums of blocks are scaled.
     A task makes `task_spread` places of spread, along its last iterator.
+    With `joined` these lie side by side in tiles of `tile_vectors` vectors.
     With `by_rows` it goes along one panel of rows after the other, else down one panel of columns after the other.
     """
 
@@ -78,6 +79,7 @@ class Blocking:
     words: int = 0
     by_rows: int = 0
     task_spread: int = 1
+    joined: int = 0
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
