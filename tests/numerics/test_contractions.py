@@ -310,6 +310,34 @@ def test_right_is_packed_for_blocks_of_spread(left: str, a: int, d: int) -> None
             check(source, expected, inputs, target=target, decided=to_trace(decided))
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_one_copy_of_left_serves_several_places_of_spread(size: int) -> None:
+    """Right lies where it is; the last block of places is shorter."""
+    extents = {"a": 5, "b": 3, "c": 7, "d": 6, "e": 4, "f": 3}
+    source = contraction("abcd", "eafd", "fbec", extents)
+    inputs = random_inputs(source)
+    expected = contraction_reference(inputs, "abcd", "eafd", "fbec")
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    for target in (NEON, WIDE):
+        geometry = survey_dense(found, target)
+        start = replace(choose(geometry, 1), left=PRIVATE, right=DIRECT, depth=geometry.inner)
+        decided = replace(start, task_spread=size, tile_rows=4, task_panels=2)
+        assert is_legal(geometry, decided)
+        check(source, expected, inputs, target=target, decided=to_trace(decided))
+
+
+def test_columns_that_only_squares_could_pack_are_divided() -> None:
+    """A[d, e, c, a] for C[a, b, c, d]: lanes along d, and a, along which A is contiguous, next to the tiles."""
+    extents = {"a": 9, "b": 4, "c": 7, "d": 16, "e": 5}
+    found = match(next(iter(contraction("abcd", "deca", "be", extents).definitions())))
+    assert found is not None
+    geometry = survey_dense(found, WIDE)
+    assert [int(it.extent) for it in geometry.columns.iters] == [16]
+    assert [int(it.extent) for it in geometry.spread.iters] == [7, 9]
+    assert legal_sizes(geometry)[0] == 9
+
+
 @pytest.mark.parametrize("a, d", [(6, 6), (4, 9), (15, 5), (9, 20)])
 @pytest.mark.parametrize("left", ["be", "eb"])
 def test_tiles_across_places_of_spread(left: str, a: int, d: int) -> None:

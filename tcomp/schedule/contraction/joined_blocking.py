@@ -18,7 +18,10 @@ _WHOLE_LINES = 0.95  # of the time of the best height, from which one wins that 
 
 
 def choose_joined(g: Geometry, plain: Blocking, threads: int) -> Blocking:
-    """Joined tiles where they should take clearly less time than the blocking that was chosen without."""
+    """Joined tiles where they should take clearly less time than the blocking that was chosen without; not where
+    that one packs long lines of memory for several places."""
+    if plain.task_spread > 1:
+        return plain
     panels = g.row_panels(plain.tile_rows)
     columns = g.columns.extent
     alone = cost.block_step(

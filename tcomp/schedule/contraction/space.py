@@ -35,7 +35,7 @@ from tcomp.schedule.contraction.group import (
 )
 from tcomp.schedule.contraction.joined_blocking import is_legal_joined, joined
 from tcomp.schedule.contraction.match import Contraction
-from tcomp.schedule.contraction.spread import legal_sizes
+from tcomp.schedule.contraction.spread import last_of_spread, legal_sizes
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.contraction.window import decisions
 from tcomp.schedule.contraction.window.decisions import WindowBlocking
@@ -240,6 +240,8 @@ def _divides_inner(g: Geometry, b: Blocking) -> bool:
 def _divides_spread(g: Geometry, b: Blocking) -> bool:
     if b.task_spread == 1:
         return True
+    if b.right == DIRECT:
+        return b.depth == g.inner and 1 < b.task_spread <= last_of_spread(g).extent
     whole = b.task_columns == g.columns.extent or not g.right.by_lines
     return b.right == PRIVATE and b.depth == g.inner and whole and b.task_spread in legal_sizes(g)
 
