@@ -310,9 +310,10 @@ def test_right_is_packed_for_blocks_of_spread(left: str, a: int, d: int) -> None
             check(source, expected, inputs, target=target, decided=to_trace(decided))
 
 
+@pytest.mark.parametrize("right", [DIRECT, SHARED])
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_one_copy_of_left_serves_several_places_of_spread(size: int) -> None:
-    """Right lies where it is; the last block of places is shorter."""
+def test_one_copy_of_left_serves_several_places_of_spread(size: int, right: int) -> None:
+    """Right lies where it is, or is packed once for all; the last block of places is shorter."""
     extents = {"a": 5, "b": 3, "c": 7, "d": 6, "e": 4, "f": 3}
     source = contraction("abcd", "eafd", "fbec", extents)
     inputs = random_inputs(source)
@@ -321,7 +322,7 @@ def test_one_copy_of_left_serves_several_places_of_spread(size: int) -> None:
     assert found is not None
     for target in (NEON, WIDE):
         geometry = survey_dense(found, target)
-        start = replace(choose(geometry, 1), left=PRIVATE, right=DIRECT, depth=geometry.inner)
+        start = replace(choose(geometry, 1), left=PRIVATE, right=right, depth=geometry.inner)
         decided = replace(start, task_spread=size, tile_rows=4, task_panels=2)
         assert is_legal(geometry, decided)
         check(source, expected, inputs, target=target, decided=to_trace(decided))

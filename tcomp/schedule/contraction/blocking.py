@@ -157,10 +157,8 @@ def _spread(
         return 1
     tasks = g.batch.extent * g.spread.extent * ceil(panels / task_panels)
     tasks *= ceil(g.columns.extent / task_columns)
-    if right == DIRECT:
-        return size_for_left(g, tasks, threads) if left == PRIVATE and g.spread.extent > 1 else 1
     if right != PRIVATE:
-        return 1
+        return size_for_left(g, tasks, threads) if left == PRIVATE and g.spread.extent > 1 else 1
     return preferred_size(g, depth * task_columns, tasks, threads)
 
 

@@ -25,6 +25,7 @@ from tcomp.schedule.storage import Placement
 from tcomp.target import Target
 
 _LINE = 64  # bytes of a cache line
+_LONG_RUN = 512  # positions of a run that tasks divide well
 _LONG = 8  # positions in a dimension that vectors fill well enough
 
 
@@ -217,11 +218,13 @@ def survey(contraction: Contraction, scope: Scope) -> Geometry:
 
 def _is_better_apart(right: Operand, rest: tuple[Iter, ...], target: Target) -> bool:
     """Whether the first of the columns' iterators is better outside of tiles: where right is contiguous along none of
-    them or of inner, or along a later one (abcd-deca-be 5.4 ms), and the rest fill vectors."""
+    them or of inner, or along a later one (abcd-deca-be 5.4 ms), and the rest fill vectors; or where the rest are a
+    long run (abcd-ae-cdbe)."""
     lanes = target.lanes(right.value.dtype.bits)
-    along = strides(right.value, right.inner[right.along].at)
-    if len(right.runs) < 2 or not right.is_plain() or extent(rest) < lanes or along == {1}:
+    if len(right.runs) < 2 or not right.is_plain() or extent(rest) < lanes:
         return False
+    if strides(right.value, right.inner[right.along].at) == {1}:
+        return len(right.runs) == 2 and right.runs[-1].extent >= _LONG_RUN
     first, *_, last = [max(strides(right.by_run, run.at) or {0}) for run in right.runs]
     return first != 1 and last * right.value.dtype.bytes >= _LINE
 

@@ -240,7 +240,7 @@ def _divides_inner(g: Geometry, b: Blocking) -> bool:
 def _divides_spread(g: Geometry, b: Blocking) -> bool:
     if b.task_spread == 1:
         return True
-    if b.right == DIRECT:
+    if b.right != PRIVATE:
         return b.depth == g.inner and 1 < b.task_spread <= last_of_spread(g).extent
     whole = b.task_columns == g.columns.extent or not g.right.by_lines
     return b.right == PRIVATE and b.depth == g.inner and whole and b.task_spread in legal_sizes(g)
