@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tcomp.options import Options
 
 # A number for each schedule class, raised only when its traces or timings change meaning.
-CLASS_VERSIONS = {"nest": 2, "contraction": 6, "scatter": 1, "blocks": 1, "derivation": 1}
+CLASS_VERSIONS = {"nest": 2, "contraction": 7, "scatter": 1, "blocks": 1, "derivation": 1}
 
 logger = logging.getLogger("tcomp")
 

@@ -99,7 +99,8 @@ EINSUMS = [
     ("abcd", "aebf", "dfce"), ("abc", "acd", "db"), ("ab", "cad", "dcb"), ("abcd", "dbea", "ec"),
     ("abcde", "efbad", "cf"), ("bqhd", "bhqk", "bkhd"), ("acbd", "abe", "ced"), ("dba", "dck", "kbca"),
     ("abcd", "ea", "bced"), ("abcd", "eb", "aecd"), ("ab", "akc", "ckb"),
-    ("abcdef", "dega", "gfbc"), ("abc", "bda", "dc"),
+    ("abcdef", "dega", "gfbc"), ("abc", "bda", "dc"), ("abcd", "deca", "be"), ("abcd", "eafd", "fbec"),
+    ("abc", "dca", "bd"), ("abcde", "efcad", "bf"), ("abcde", "ecbfa", "fd"),
 ]  # fmt: skip
 EXTENTS = {"a": 3, "b": 5, "c": 4, "d": 6, "e": 2, "f": 7, "g": 5, "h": 3, "k": 5, "q": 4}
 

@@ -41,6 +41,7 @@ PROGRAMS = {
     "convolution": convolution((2, 3, 6, 7), (5, 3, 3), 1, 1, 1),
     "contraction": contraction("abcd", "aebf", "dfce"),
     "split inner": contraction("bd", "fbk", "fkd"),
+    "columns apart": contraction("abd", "be", "eda", {"a": 6, "b": 9, "d": 6, "e": 8}),
     "long epilogue": activated(7, 21, 12),
     "long epilogue, narrow result": activated(6, 9, 12, bf16),
 }
@@ -53,6 +54,8 @@ def reference(name: str, source: Program, inputs: dict[str, object]) -> object:
         return contraction_reference(inputs, "abcd", "aebf", "dfce")
     if name == "split inner":
         return contraction_reference(inputs, "bd", "fbk", "fkd")
+    if name == "columns apart":
+        return contraction_reference(inputs, "abd", "be", "eda")
     if name.startswith("long epilogue"):
         return activated_reference(inputs)
     return matmul_reference(inputs, name == "transposed", name in ("transposed", "few rows"))

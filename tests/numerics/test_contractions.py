@@ -18,6 +18,7 @@ from tcomp.schedule.contraction import KIND, match
 from tcomp.schedule.contraction.blocking import DIRECT, OUTER, PRIVATE, SHARED, Blocking, choose
 from tcomp.schedule.contraction.cost import register_tile
 from tcomp.schedule.contraction.group import survey_dense, to_trace
+from tcomp.schedule.contraction.joined_blocking import joined
 from tcomp.schedule.contraction.space import is_legal
 from tcomp.schedule.contraction.spread import legal_sizes
 from tcomp.schedule.trace import Trace, trace
@@ -86,7 +87,7 @@ def blocking(source: Program, **changes: int) -> Trace:
     values = {
         "form": OUTER, "lanes": 4, "tile_rows": 3, "tile_vectors": 2, "unroll": 2, "depth": 8, "task_panels": 2,
         "task_columns": 8, "left": DIRECT, "right": DIRECT, "parallel": 1, "prefetch": 0, "staged": 0,
-        "words": 0, "by_rows": 0, "task_spread": 1,
+        "words": 0, "by_rows": 0, "task_spread": 1, "joined": 0,
     } | changes  # fmt: skip
     values["depth"] = min(values["depth"], inner)
     return trace(KIND, ((f.name, values[f.name]) for f in fields(Blocking)))
@@ -307,6 +308,66 @@ def test_right_is_packed_for_blocks_of_spread(left: str, a: int, d: int) -> None
             decided = replace(start, task_spread=size, by_rows=by_rows)
             assert is_legal(geometry, decided)
             check(source, expected, inputs, target=target, decided=to_trace(decided))
+
+
+@pytest.mark.parametrize("right", [DIRECT, SHARED])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_one_copy_of_left_serves_several_places_of_spread(size: int, right: int) -> None:
+    """Right lies where it is, or is packed once for all; the last block of places is shorter."""
+    extents = {"a": 5, "b": 3, "c": 7, "d": 6, "e": 4, "f": 3}
+    source = contraction("abcd", "eafd", "fbec", extents)
+    inputs = random_inputs(source)
+    expected = contraction_reference(inputs, "abcd", "eafd", "fbec")
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    for target in (NEON, WIDE):
+        geometry = survey_dense(found, target)
+        start = replace(choose(geometry, 1), left=PRIVATE, right=right, depth=geometry.inner)
+        decided = replace(start, task_spread=size, tile_rows=4, task_panels=2)
+        assert is_legal(geometry, decided)
+        check(source, expected, inputs, target=target, decided=to_trace(decided))
+
+
+def test_columns_that_only_squares_could_pack_are_divided() -> None:
+    """A[d, e, c, a] for C[a, b, c, d]: lanes along d, and a, along which A is contiguous, next to the tiles."""
+    extents = {"a": 9, "b": 4, "c": 7, "d": 16, "e": 5}
+    found = match(next(iter(contraction("abcd", "deca", "be", extents).definitions())))
+    assert found is not None
+    geometry = survey_dense(found, WIDE)
+    assert [int(it.extent) for it in geometry.columns.iters] == [16]
+    assert [int(it.extent) for it in geometry.spread.iters] == [7, 9]
+    assert legal_sizes(geometry)[0] == 9
+
+
+@pytest.mark.parametrize("a, d", [(6, 6), (4, 9), (15, 5), (9, 20)])
+@pytest.mark.parametrize("left", ["be", "eb"])
+def test_tiles_across_places_of_spread(left: str, a: int, d: int) -> None:
+    """C[a, b, d], whose columns are a, d: vectors over several runs of d, with what is added to them."""
+    extents = {"a": a, "b": 11, "d": d, "e": 7}
+    a_, b_, d_, e_ = (iterator(c, n) for c, n in extents.items())
+    first = tensor("A", *(extents[c] for c in left), dtype=f32)
+    second, more = tensor("B", 7, d, a, dtype=f32), tensor("R", a, 11, d, dtype=f32)
+    out = tensor("C", a, 11, d, dtype=f32)
+    letters = {"b": b_, "e": e_}
+    factors = read(first, *(letters[c] for c in left)), read(second, e_, d_, a_)
+    body = apply("add", total(apply("mul", *factors), e_), read(more, a_, b_, d_))
+    source = program([first, second, more], [out], Definition(out, (a_, b_, d_), body))
+    inputs = random_inputs(source)
+    wide = {n: x.astype(float) for n, x in inputs.items()}
+    expected = np.einsum(f"{left},eda->abd", wide["A"], wide["B"]) + wide["R"]
+    found = match(next(iter(source.definitions())))
+    assert found is not None
+    count = 0
+    for target in (NEON, WIDE):
+        geometry = survey_dense(found, target)
+        for chosen in joined(geometry, choose(geometry, 2), 2):
+            for changes in ({}, {"tile_rows": 3, "task_panels": 2}, {"left": PRIVATE}):
+                decided = replace(chosen, **changes)
+                assert is_legal(geometry, decided)
+                assert not is_legal(geometry, replace(decided, task_spread=a + 1))
+                check(source, expected, inputs, target=target, decided=to_trace(decided))
+                count += 1
+    assert count
 
 
 def test_constant_matrices_are_packed_before_any_call() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tcomp.ir.integer import Iter
 from tcomp.ir.tensor.nodes import Expr, Read, postorder
 
+LINE = 16  # elements of a cache line
 PHASES = 4  # the longest innermost range whose vectors are interleaved when they are stored
 
 
@@ -28,17 +29,20 @@ def vector_iter(output: Sequence[Iter], factors: Sequence[Expr]) -> Iter | None:
     return several[0] if several else None
 
 
-def near_last(iters: Sequence[Iter], factor: Expr, inner: Sequence[Iter]) -> tuple[Iter, ...]:
+def near_last(
+    iters: Sequence[Iter], factor: Expr, inner: Sequence[Iter], run: int
+) -> tuple[Iter, ...]:
     """Iterators of a factor, that one last along which it is contiguous, unless it is so along an inner one.
 
-    A[d, e, k, a] with iterators a, d, e and inner k: a tile over d, e, a takes whole lines of memory
+    A[d, e, k, a] with iterators a, d, e and inner k: a tile over d, e, a takes whole lines of memory. Where a row of
+    the output has a `run` that is no line, the order is d, a, e: neighbouring rows then fill its lines.
     """
     order = list(iters)
     if not any(_runs_along(factor, it) for it in inner):
         for it in iters:
             if _runs_along(factor, it):
                 order.remove(it)
-                order.append(it)
+                order.insert(len(order) - int(run < LINE and it is not iters[-1]), it)
     return tuple(order)
 
 

@@ -15,7 +15,7 @@ from tcomp.ir.loop.nodes import Load, Op, postorder
 from tcomp.ops import OPS
 from tcomp.schedule.contraction import cost
 from tcomp.schedule.contraction.geometry import Geometry
-from tcomp.schedule.contraction.spread import preferred_size
+from tcomp.schedule.contraction.spread import preferred_size, size_for_left
 from tcomp.schedule.contraction.tasks import RowPanels
 
 OUTER, DOT = 0, 1  # vectors run along columns, or along inner
@@ -62,6 +62,7 @@ class Blocking:
     `words` numbers the form of words that are multiplied (`words.FORMS`), 0 where elements are; inner then
     counts words. Of products with codes it is 1 where sums of blocks are scaled, 2 where they are sums of integers.
     A task makes `task_spread` places of spread, along its last iterator.
+    With `joined` these lie side by side in tiles of `tile_vectors` vectors.
     With `by_rows` it goes along one panel of rows after the other, else down one panel of columns after the other.
     """
 
@@ -81,6 +82,7 @@ class Blocking:
     words: int = 0
     by_rows: int = 0
     task_spread: int = 1
+    joined: int = 0
 
 
 def choose(g: Geometry, threads: int) -> Blocking:
@@ -124,7 +126,7 @@ def _with_tile(
     price, task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
     if task_columns < columns:  # the fewer blocks, the less often partial sums come and go
         depth = _depth(g, width, left, right, unroll, panels.count == 1, whole, task_columns)
-    spread = _spread(g, panels.count, right, depth, task_panels, task_columns, threads)
+    spread = _spread(g, panels.count, (left, right), depth, task_panels, task_columns, threads)
     prefetch = _prefetch(g, rows, vectors, right, panels.count, threads)
     if right == PRIVATE:
         prefetch = int(_asks_for_next(g, depth, task_columns, spread))
@@ -148,14 +150,18 @@ def _with_tile(
 
 
 def _spread(
-    g: Geometry, panels: int, right: int, depth: int, task_panels: int, task_columns: int, threads: int
+    g: Geometry, panels: int, sides: tuple[int, int], depth: int, task_panels: int, task_columns: int,
+    threads: int,
 ) -> int:  # fmt: skip
     """Places of spread that a task makes."""
+    left, right = sides
     whole = task_columns == g.columns.extent
-    if right != PRIVATE or depth < g.inner or (g.right.by_lines and not whole):
+    if depth < g.inner or (g.right.by_lines and not whole):
         return 1
     tasks = g.batch.extent * g.spread.extent * ceil(panels / task_panels)
     tasks *= ceil(g.columns.extent / task_columns)
+    if right != PRIVATE:
+        return size_for_left(g, tasks, threads) if left == PRIVATE and g.spread.extent > 1 else 1
     return preferred_size(g, depth * task_columns, tasks, threads)
 
 

@@ -19,10 +19,13 @@ from tcomp.schedule.contraction.dimensions import (
     segments,
     strides,
 )
-from tcomp.schedule.contraction.match import Contraction
+from tcomp.schedule.contraction.match import Contraction, extent
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.storage import Placement
+from tcomp.target import Target
 
+_LINE = 64  # bytes of a cache line
+_LONG_RUN = 512  # positions of a run that tasks divide well
 _LONG = 8  # positions in a dimension that vectors fill well enough
 _NEAR = 4  # elements apart that are still picked out of whole vectors
 
@@ -198,7 +201,10 @@ def survey(contraction: Contraction, scope: Scope) -> Geometry:
         epilogue, sums = _epilogue(contraction, scope, around)
         address = output_address(contraction, scope, around)
         step = address.coefficient(columns.at)
-        if step is not None and step > 0 and is_affine(epilogue, columns.at):
+        if step is None or step <= 0 or not is_affine(epilogue, columns.at):
+            continue
+        right = operand_of(contraction.right, contraction.inner, columns, (batch, spread), scope)
+        if not _is_better_apart(right, contraction.columns[start + 1 :], scope.target):
             break
     else:
         raise InternalError("a contraction's output is not affine along its columns", code="TC099")
@@ -207,11 +213,23 @@ def survey(contraction: Contraction, scope: Scope) -> Geometry:
     for it in contraction.inner:
         inner *= int(it.extent)
     left = operand_of(contraction.left, contraction.inner, rows, (batch, spread), scope)
-    right = operand_of(contraction.right, contraction.inner, columns, (batch, spread), scope)
     return Geometry(
         contraction, scope, batch, spread, rows, columns, inner, left, right,
         epilogue, sums, output, address,
     )  # fmt: skip
+
+
+def _is_better_apart(right: Operand, rest: tuple[Iter, ...], target: Target) -> bool:
+    """Whether the first of the columns' iterators is better outside of tiles: where right is contiguous along none of
+    them or of inner, or along a later one (abcd-deca-be 5.4 ms), and the rest fill vectors; or where the rest are a
+    long run (abcd-ae-cdbe)."""
+    lanes = target.lanes(right.value.dtype.bits)
+    if len(right.runs) < 2 or not right.is_plain() or extent(rest) < lanes:
+        return False
+    if strides(right.value, right.inner[right.along].at) == {1}:
+        return len(right.runs) == 2 and right.runs[-1].extent >= _LONG_RUN
+    first, *_, last = [max(strides(right.by_run, run.at) or {0}) for run in right.runs]
+    return first != 1 and last * right.value.dtype.bytes >= _LINE
 
 
 def replace_sums(value: Expr, geometry: Geometry, vector: Expr) -> Expr:

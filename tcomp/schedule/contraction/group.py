@@ -20,6 +20,8 @@ from tcomp.schedule.contraction.epilogue import has_even_epilogue
 from tcomp.schedule.contraction.fixed_codes import BY_BLOCK, BY_ELEMENT, FIXED
 from tcomp.schedule.contraction.fixed_product import FixedPointNest
 from tcomp.schedule.contraction.geometry import Geometry, survey
+from tcomp.schedule.contraction.joined import JoinedNest
+from tcomp.schedule.contraction.joined_blocking import choose_joined
 from tcomp.schedule.contraction.match import Contraction, match
 from tcomp.schedule.contraction.nest import TaskNest
 from tcomp.schedule.contraction.outer_product import OuterProductNest
@@ -94,6 +96,7 @@ def analytical_trace(
     if plain.form == DOT:
         return to_trace(plain)
     price = outer_products(geometry, plain, threads)
+    plain = choose_joined(geometry, plain, threads)
     found = frames(contraction, geometry.scope)
     windows = [c for c in candidates(found, threads) if _gains(found[c[1].frame])]
     best, window = min(windows, key=lambda c: c[0], default=(price, None))
@@ -256,5 +259,7 @@ def nest_of(geometry: Geometry, blocking: Blocking) -> TaskNest:
     if isinstance(geometry, WordGeometry):
         wordy = WordDotProductNest if blocking.form == DOT else WordOuterProductNest
         return wordy(geometry, blocking)
+    if blocking.joined:
+        return JoinedNest(geometry, blocking)
     form = DotProductNest if blocking.form == DOT else OuterProductNest
     return form(geometry, blocking)

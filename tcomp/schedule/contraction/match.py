@@ -13,6 +13,7 @@ found the same way: its pixels are columns, its output channels rows, its taps a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from tcomp.ir.dtypes import COMPUTE
 from tcomp.ir.integer import Iter, Value
@@ -100,7 +101,12 @@ def match(definition: Definition, fixed: frozenset[Iter] = frozenset()) -> Contr
         _product(left),
         _product(right),
         batch=tuple(it for it in output if it in both),
-        rows=near_last([it for it in output if it in in_left - both], _product(left), total.iters),
+        rows=near_last(
+            [it for it in output if it in in_left - both],
+            _product(left),
+            total.iters,
+            _run(output, in_right - both),
+        ),
         columns=tuple(it for it in output if it in in_right - both),
         inner=total.iters,
     )
@@ -167,6 +173,11 @@ def _sides(
             left.remove(factor)
             right.append(factor)
     return left, right
+
+
+def _run(output: tuple[Iter, ...], columns: set[Iter]) -> int:
+    """How many elements of a row of the output lie side by side."""
+    return extent(tuple(takewhile(columns.__contains__, reversed(output))))
 
 
 def _iters(factors: list[Expr]) -> set[Iter]:

@@ -85,7 +85,7 @@ class TaskNest(ABC):
             return (), self.statements()
         row_blocks = ceil(self.panels.count / self.b.task_panels)
         column_blocks = ceil(g.columns.extent / self.b.task_columns)
-        around = [g.spread.extent, row_blocks, column_blocks]
+        around = [self.spread.count, row_blocks, column_blocks]
         place = {g.batch.at: Int.of(0)}
         tasks = self._tasks(
             around, lambda n: self._task(self._locate(place, _positions(n, around)))

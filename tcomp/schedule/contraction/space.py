@@ -33,8 +33,9 @@ from tcomp.schedule.contraction.group import (
     survey_dense,
     to_trace,
 )
+from tcomp.schedule.contraction.joined_blocking import is_legal_joined, joined
 from tcomp.schedule.contraction.match import Contraction
-from tcomp.schedule.contraction.spread import legal_sizes
+from tcomp.schedule.contraction.spread import last_of_spread, legal_sizes
 from tcomp.schedule.contraction.tasks import RowPanels
 from tcomp.schedule.contraction.window import decisions
 from tcomp.schedule.contraction.window.decisions import WindowBlocking
@@ -142,6 +143,9 @@ class Ways:
             yield from decisions.around(self.frames, here, threads)
             return
         yield from around(self.geometry, here, threads)
+        if here.joined:
+            yield choose(self.geometry, threads)
+        yield from joined(self.geometry, replace(here, joined=0, task_spread=1), threads)
         for _, window in decisions.candidates(self.frames, threads):
             yield window
 
@@ -166,7 +170,7 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
     """Whether a blocking gives right code that keeps its sums in registers and its blocks in L2."""
     if b.left not in (DIRECT, PRIVATE) or b.right not in (DIRECT, PRIVATE, SHARED):
         return False
-    if {b.parallel, b.staged, b.by_rows} - {0, 1} or b.unroll not in _UNROLLS:
+    if {b.parallel, b.staged, b.by_rows, b.joined} - {0, 1} or b.unroll not in _UNROLLS:
         return False
     if not 0 <= b.prefetch <= _FARTHEST or (b.prefetch and not can_prefetch(g, b.right)):
         return False
@@ -184,6 +188,8 @@ def is_legal(g: Geometry, b: Blocking) -> bool:
         return False
     if b.form == DOT:
         return _is_legal_dot(g, b)
+    if b.joined:
+        return is_legal_joined(g, b) and _fits_vectors(g, b, panels) and _fits_l2(g, b, panels)
     return (
         b.form == OUTER
         and _fits_registers(g, b, panels)
@@ -207,11 +213,12 @@ def _is_legal_dot(g: Geometry, b: Blocking) -> bool:
 
 
 def _fits_registers(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
+    return _fits_vectors(g, b, panels) and (b.tile_vectors - 1) * b.lanes < g.columns.extent
+
+
+def _fits_vectors(g: Geometry, b: Blocking, panels: RowPanels) -> bool:
     needed = panels.tallest * b.tile_vectors + b.tile_vectors + 1
-    return (
-        needed <= g.scope.target.vector_registers - g.spare_registers(b.right)
-        and (b.tile_vectors - 1) * b.lanes < g.columns.extent
-    )
+    return needed <= g.scope.target.vector_registers - g.spare_registers(b.right)
 
 
 def _divides_columns(g: Geometry, b: Blocking) -> bool:
@@ -235,6 +242,8 @@ def _divides_inner(g: Geometry, b: Blocking) -> bool:
 def _divides_spread(g: Geometry, b: Blocking) -> bool:
     if b.task_spread == 1:
         return True
+    if b.right != PRIVATE:
+        return b.depth == g.inner and 1 < b.task_spread <= last_of_spread(g).extent
     whole = b.task_columns == g.columns.extent or not g.right.by_lines
     return b.right == PRIVATE and b.depth == g.inner and whole and b.task_spread in legal_sizes(g)
 

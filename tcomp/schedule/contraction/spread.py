@@ -104,4 +104,16 @@ def preferred_size(g: Geometry, packed: int, tasks: int, threads: int) -> int:
     if everything <= l2 or step_along_last(g) * size >= _PIECE:
         return 1
     fitting = (n for n in legal_sizes(g) if n * packed * size <= _ROOM * l2)
-    return next((n for n in fitting if tasks // n >= _TASKS * threads), 1)
+    return next((n for n in fitting if _is_shared_out(tasks // n, threads)), 1)
+
+
+def _is_shared_out(tasks: int, threads: int) -> bool:
+    """Whether threads share so many tasks well: there are many, or a few for each."""
+    return tasks >= _TASKS * threads or (tasks >= 2 * threads and tasks % threads == 0)
+
+
+def size_for_left(g: Geometry, tasks: int, threads: int) -> int:
+    """How many places of spread a task makes with one copy of left: all that leave tasks for the threads."""
+    extent = last_of_spread(g).extent
+    sizes = dict.fromkeys(ceil(extent / n) for n in range(1, extent + 1))
+    return next((n for n in sizes if _is_shared_out(tasks // n, threads)), 1)
