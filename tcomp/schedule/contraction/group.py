@@ -21,7 +21,7 @@ from tcomp.schedule.contraction.fixed_codes import BY_BLOCK, BY_ELEMENT, FIXED
 from tcomp.schedule.contraction.fixed_product import FixedPointNest
 from tcomp.schedule.contraction.geometry import Geometry, survey
 from tcomp.schedule.contraction.joined import JoinedNest
-from tcomp.schedule.contraction.joined_blocking import choose_joined
+from tcomp.schedule.contraction.joined_blocking import choose_joined, is_legal_joined
 from tcomp.schedule.contraction.match import Contraction, match
 from tcomp.schedule.contraction.nest import TaskNest
 from tcomp.schedule.contraction.outer_product import OuterProductNest
@@ -260,6 +260,9 @@ def nest_of(geometry: Geometry, blocking: Blocking) -> TaskNest:
         wordy = WordDotProductNest if blocking.form == DOT else WordOuterProductNest
         return wordy(geometry, blocking)
     if blocking.joined:
-        return JoinedNest(geometry, blocking)
+        if is_legal_joined(geometry, blocking):
+            return JoinedNest(geometry, blocking)
+        # A block's tensors lie closer together than the whole ones that were looked at: columns may be longer.
+        blocking = replace(blocking, joined=0, task_spread=1)
     form = DotProductNest if blocking.form == DOT else OuterProductNest
     return form(geometry, blocking)
