@@ -181,9 +181,9 @@ def _runs(read: Read) -> list[tuple[int, int, Int]]:
     first, count = 0, len(read.index)
     while first < count:
         last, position = first + 1, read.index[first]
-        for end in range(count, last, -1):
+        for end in range(_alike(read.index, first), last, -1):
             joined = _offset(read.tensor.axes[first:end], read.index[first:end])
-            if _divided(read.index[first:end]) and plain_iter(joined - joined.constant) is not None:
+            if plain_iter(joined - joined.constant) is not None:
                 last, position = end, joined
                 break
         runs.append((first, last, position))
@@ -191,6 +191,10 @@ def _runs(read: Read) -> list[tuple[int, int, Int]]:
     return runs
 
 
-def _divided(index: Sequence[Int]) -> bool:
-    """Whether all positions move, and some are quotients or remainders."""
-    return all(not i.is_constant for i in index) and any(plain_iter(i) is None for i in index)
+def _alike(index: Sequence[Int], first: int) -> int:
+    """Behind the last of the positions that move with the same one iterator as the first."""
+    leaves = index[first].leaves()
+    last = first + 1
+    while len(leaves) == 1 and last < len(index) and index[last].leaves() == leaves:
+        last += 1
+    return last
