@@ -26,7 +26,7 @@ def share_equal(program: Program) -> Program:
     shapes = Counter((d.tensor.dtype, d.tensor.axes) for d in program.definitions())
     if len(shapes) == shapes.total():
         return program
-    known: dict[tuple[object, ...], Tensor] = {}
+    known: dict[tuple[object, ...], list[Definition]] = {}
     renamed: dict[Tensor, Tensor] = {}
     body: list[Statement] = []
     for statement in program.body:
@@ -37,11 +37,13 @@ def share_equal(program: Program) -> Program:
         definition = _reading(statement, renamed)
         tensor = definition.tensor
         if shapes[tensor.dtype, tensor.axes] > 1:
-            key = (tensor.dtype, tensor.axes, _nameless(definition))
-            if key in known and tensor not in program.results:
-                renamed[tensor] = known[key]
+            reads = tensors_read(definition.body)
+            similar = known.setdefault((tensor.dtype, tensor.axes, reads), [])
+            first = next((d for d in similar if _nameless(d) is _nameless(definition)), None)
+            if first is not None and tensor not in program.results:
+                renamed[tensor] = first.tensor
                 continue
-            known.setdefault(key, tensor)
+            similar.append(definition)
         body.append(definition)
     return Program(
         program.name,

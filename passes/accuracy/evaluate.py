@@ -18,6 +18,7 @@ from tcomp.ir.tensor.interpreter import Array, Interpreter
 from tcomp.ir.tensor.nodes import Apply, Program, Reduce
 
 EXTENDED = np.dtype(np.longdouble)  # 64 bits of significand on x86, 113 on AArch64 Linux
+MANY_SUMS = 128  # of which one vector operation adds a term each
 HAS_EXTENDED = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 
 
@@ -93,9 +94,21 @@ class OwnTypes(_Rounding):
     def total(self, terms: Array, axes: int) -> Array:
         if not self.by_rows:
             terms, axes = terms.reshape(*terms.shape[: terms.ndim - axes], -1), 1
-        for _ in range(axes):  # accumulating is NumPy's only sum whose order is promised
-            terms = np.add.accumulate(terms, axis=-1)[..., -1]
+        for _ in range(axes):
+            terms = _left_to_right(terms)
         return terms
+
+
+def _left_to_right(terms: Array) -> Array:
+    """The sum of the last axis: term by term where there are many sums, else by NumPy's only sum whose order is
+    promised."""
+    if np.prod(terms.shape[:-1]) < MANY_SUMS:
+        return np.add.accumulate(terms, axis=-1)[..., -1]
+    first, *others = np.ascontiguousarray(np.moveaxis(terms, -1, 0))
+    total = first.copy()
+    for term in others:
+        np.add(total, term, out=total)
+    return total
 
 
 class Truth(_Rounding):

@@ -27,9 +27,10 @@ _DOUBTFUL = frozenset(rule.name for rule in LEMMAS if rule.cancels)
 logger = logging.getLogger("tcomp")
 
 
-def chosen(found: Derivation, accuracy: str) -> Derivation:
-    """The derivation with the first candidate that holds, or without steps where none does."""
-    return next(_held(found, accuracy), found.without_steps())
+def chosen(found: Derivation, accuracy: str, faults: Counter[str] | None = None) -> Derivation:
+    """The derivation with the first candidate that holds, or without steps where none does. `faults` counts rules
+    whose errors were too large, here and in other parts of a program."""
+    return next(_held(found, accuracy, faults), found.without_steps())
 
 
 def candidates_holding(
@@ -41,7 +42,9 @@ def candidates_holding(
     return [replace(each, candidates=found.candidates) for each in held]
 
 
-def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
+def _held(
+    found: Derivation, accuracy: str, faults: Counter[str] | None = None
+) -> Iterator[Derivation]:
     """Candidates that hold, as far as they are worth examining.
 
     A candidate holds if it is equal to the source over a prime field and, where a step may change the
@@ -49,9 +52,7 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
     program that differs, or is inaccurate, is not looked at: it has the same fault.
     """
     rejected: set[Program] = set()
-    # Rules after whose steps errors are probably too large, with how often they were; some by their nature.
-    known = [r.name for r in RULES if r.cancels] if accuracy == "standard" else []
-    faults = Counter(known)
+    faults = probable_faults(accuracy) if faults is None else faults
     waiting = list(found.candidates)
     for _ in range(MOST_TRIED):
         waiting = [c for c in waiting if not any(s.program in rejected for s in c.steps)]
@@ -76,6 +77,11 @@ def _held(found: Derivation, accuracy: str) -> Iterator[Derivation]:
         else:
             faults[step.rule] += 1
             rejected.add(step.program)
+
+
+def probable_faults(accuracy: str) -> Counter[str]:
+    """Rules after whose steps errors are probably too large, with how often they were; some by their nature."""
+    return Counter(r.name for r in RULES if r.cancels and accuracy == "standard")
 
 
 def doubtful(source: Program, accuracy: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ that, its proof and its measured accuracy, because it is the same function of it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +18,7 @@ from tcomp.ir.tensor.canonical import canonicalise
 from tcomp.ir.tensor.nodes import Program, Tensor
 from tcomp.passes.accuracy import Accuracy
 from tcomp.passes.derivation.carry import beginnings, called, carried, together
-from tcomp.passes.derivation.choose import candidates_holding, chosen
+from tcomp.passes.derivation.choose import candidates_holding, chosen, probable_faults
 from tcomp.passes.derivation.derive import Candidate, Derivation, DerivedPart
 from tcomp.passes.derivation.joint import Joint, Option, read_alike
 from tcomp.passes.derivation.normal import normal_form
@@ -66,7 +67,7 @@ def derive_whole(
     """
     parts = partition(program, constants)
     if len(parts) < 2:
-        return _examined(search(program, constants, seconds), accuracy)
+        return _examined(search(program, constants, seconds), accuracy, probable_faults(accuracy))
     alike = _first_alike(parts)
     found = _searched(parts, alike, accuracy, search, cost, seconds)
     whole = _Whole(program, parts, alike, constants, cost)
@@ -84,9 +85,9 @@ def derive_whole(
     return replace(joint, candidates=(*joint.candidates, *alone.candidates))
 
 
-def _examined(found: Derivation, accuracy: str) -> Derivation:
+def _examined(found: Derivation, accuracy: str, faults: Counter[str]) -> Derivation:
     """What is chosen of a search. A form that a race chose was examined when its record was read."""
-    return chosen(found, accuracy) if found.measured is None else found
+    return chosen(found, accuracy, faults) if found.measured is None else found
 
 
 def distinct_parts(program: Program, constants: Collection[str] = ()) -> tuple[Part, ...]:
@@ -121,11 +122,14 @@ def _searched(
     costs = {n: cost(parts[n].program, parts[n].constants) * alike.count(n) for n in set(alike)}
     found: dict[int, Derivation] = {}
     left = seconds * min(len(costs), MOST_BUDGETS)
+    faults = probable_faults(
+        accuracy
+    )  # what was too inaccurate in one part is tried last in the others
     for number in sorted(costs, key=lambda n: (costs[n], n)):
         share = min(seconds, left / (len(costs) - len(found)))
         alone = search(parts[number].program, parts[number].constants, share)
         left = max(0.0, left - alone.seconds)
-        found[number] = _examined(alone, accuracy)
+        found[number] = _examined(alone, accuracy, faults)
     return found
 
 
