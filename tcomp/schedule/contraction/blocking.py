@@ -126,10 +126,13 @@ def _with_tile(
     price, task_panels, task_columns = _task(g, panels, vectors, lanes, depth, left, right, threads)
     if task_columns < columns:  # the fewer blocks, the less often partial sums come and go
         depth = _depth(g, width, left, right, unroll, panels.count == 1, whole, task_columns)
-    spread = _spread(g, panels.count, (left, right), depth, task_panels, task_columns, threads)
+    spread = _spread(g, panels.count, right, depth, task_panels, task_columns, threads)
     prefetch = _prefetch(g, rows, vectors, right, panels.count, threads)
     if right == PRIVATE:
         prefetch = int(_asks_for_next(g, depth, task_columns, spread))
+    elif left == PRIVATE and depth == g.inner and g.spread.extent > 1:
+        tasks = _tasks(g, panels.count, task_panels, task_columns)
+        spread = size_for_left(g, tasks, threads)
     return price, Blocking(
         OUTER,
         lanes,
@@ -150,19 +153,20 @@ def _with_tile(
 
 
 def _spread(
-    g: Geometry, panels: int, sides: tuple[int, int], depth: int, task_panels: int, task_columns: int,
-    threads: int,
+    g: Geometry, panels: int, right: int, depth: int, task_panels: int, task_columns: int, threads: int
 ) -> int:  # fmt: skip
-    """Places of spread that a task makes."""
-    left, right = sides
+    """Places of spread that a task packs right for."""
     whole = task_columns == g.columns.extent
-    if depth < g.inner or (g.right.by_lines and not whole):
+    if right != PRIVATE or depth < g.inner or (g.right.by_lines and not whole):
         return 1
-    tasks = g.batch.extent * g.spread.extent * ceil(panels / task_panels)
-    tasks *= ceil(g.columns.extent / task_columns)
-    if right != PRIVATE:
-        return size_for_left(g, tasks, threads) if left == PRIVATE and g.spread.extent > 1 else 1
+    tasks = _tasks(g, panels, task_panels, task_columns)
     return preferred_size(g, depth * task_columns, tasks, threads)
+
+
+def _tasks(g: Geometry, panels: int, task_panels: int, task_columns: int) -> int:
+    """How many there are, each of one place of spread."""
+    tasks = g.batch.extent * g.spread.extent * ceil(panels / task_panels)
+    return tasks * ceil(g.columns.extent / task_columns)
 
 
 def _goes_by_rows(g: Geometry, right: int, block: int) -> bool:
