@@ -36,6 +36,7 @@ from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
 from tcomp.passes.scoping import free_iters, index_iters
 
 START = 150.0  # beginning a loop nest
+_BESIDE = 0.7  # of the shorter of computing and moving bytes that a loop nest takes beside the other
 
 # Cycles an element: read along a vector, or packed
 CONTIGUOUS, BROADCAST, STRIDED, SCATTERED = 0.08, 0.03, 0.7, 2.0
@@ -89,7 +90,8 @@ def cycles(definition: Definition, known: Known = NOTHING) -> float:
     if found is None and (loads := _streamed(definition, known.bound)) is not None:
         return START + max(loads, memory) + _outside(definition) / known.machine.operations
     if found is None:
-        return START + max(_nest(definition, known.machine), memory)
+        nest = _nest(definition, known.machine)
+        return START + max(nest, memory) + _BESIDE * min(nest, memory)
     work = _multiplying(definition, found, known.machine)
     # Bound operands are asked for ahead, so that they arrive while others are multiplied.
     ahead = any(_is_bound(side, known.bound) for side in (found.left, found.right))
