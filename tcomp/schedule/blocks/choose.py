@@ -132,7 +132,7 @@ class _Model:
                 1 if steps_in(self.group) else self.threads
             )  # a step is too little for several
             return (work + moving * self._rate(between)) * _APART / threads
-        again = self._again(ranges)
+        again = self._again(ranges, count)
         room = _SHARE * self.target.l2
         rate = _FROM_L2 if between < room else self._rate(between * self.threads)
         each = work + cost.TASK + moving * rate
@@ -209,17 +209,21 @@ class _Model:
         panels = RowPanels.of(rows, tall)
         return cost.block_step(panels, 0, panels.count, ceil(columns / lanes), vectors)
 
-    def _again(self, ranges: Sequence[Ranges]) -> float:
-        """Bytes that are the same for every block."""
-        made = {d.tensor for d in self.group.members}
-        fixed: dict[Tensor, int] = {}
+    def _again(self, ranges: Sequence[Ranges], count: int) -> float:
+        """Bytes that a block reads although others read them too; but for what steps stream."""
+        made, steps = {d.tensor for d in self.group.members}, steps_in(self.group)
+        read: dict[Tensor, float] = {}
         for definition, own in zip(self.group.members, ranges, strict=True):
             for node in reads_of(definition):
-                if node.tensor not in made:
-                    moves = any(it in own for index in node.index for it in index.leaves())
-                    size = prod(int(e) for e in node.tensor.shape) * node.tensor.dtype.bytes
-                    fixed[node.tensor] = 0 if moves else size
-        return float(sum(fixed.values()))
+                leaves = {
+                    it for index in node.index for it in index.leaves() if isinstance(it, Iter)
+                }
+                if node.tensor in made or not leaves.isdisjoint(steps):
+                    continue
+                whole = prod(int(e) for e in node.tensor.shape) * node.tensor.dtype.bytes
+                part = whole * prod(own[it].extent / int(it.extent) for it in leaves if it in own)
+                read[node.tensor] = max(0.0, part - whole / count)
+        return sum(read.values())
 
 
 @lru_cache(1 << 10)
