@@ -32,6 +32,9 @@ _EXTENTS = (4, 3, 5, 6, 8, 2, 7, 1, 12)
 _SMALL = {
     "Strassen": strassen(1, 4),
     "Strassen, two levels": strassen(2, 4),
+    "Winograd F(2, 2)": winograd(toom_cook(2, 2, (1, -1)), least_tiles=1),
+    "Winograd F(3, 2)": winograd(toom_cook(3, 2, (0, 1, -1)), least_tiles=1),
+    "Winograd F(4, 2)": winograd(toom_cook(4, 2, EIGHTHS), least_tiles=1),
     "Winograd F(2, 3)": winograd(toom_cook(2, 3, (0, 1, -1)), least_tiles=1),
     "Winograd F(4, 3)": winograd(toom_cook(4, 3, (0, *EIGHTHS)), least_tiles=1),
     "Winograd F(2, 5)": winograd(toom_cook(2, 5, (0, *EIGHTHS)), least_tiles=1),
@@ -174,7 +177,7 @@ def _joined(choices: Choices) -> str:
 
 def _convolution(choices: Choices) -> str:
     """One or two dimensions, stride, dilation and padding, channels or none."""
-    kind, taps = choices.pick(("f32", "f64", "i32")), choices.pick((3, 2, 5, 7, 1))
+    kind, taps = choices.pick(("f32", "f64", "i32")), choices.pick((3, 2, 5, 7, 1, 4))
     stride, dilation, pad = (
         choices.pick((1, 1, 2, 3)),
         choices.pick((1, 1, 2)),
@@ -203,6 +206,12 @@ def _zero_insertion(choices: Choices) -> str:
     kind, by, taps = choices.pick(("f32", "f64")), choices.pick((2, 3)), choices.pick((3, 2, 4))
     long, pad = choices.pick((4, 5, 6)), choices.integer(0, 2)
     wide, out = (long - 1) * by + 1, (long - 1) * by + 1 + 2 * pad - taps + 1
+    if choices.integer(0, 1):
+        return (
+            f"def f(X: {kind}[4, {long}], F: {kind}[4, 5, {taps}]) -> Y: {kind}[5, {out}]:\n"
+            f"    Z[c in 0:4, t in 0:{wide}] = where(t % {by} == 0, X[c, t // {by}], 0)\n"
+            f"    Y[o, t] = sum[c in 0:4, r]((Z[c, t + r - {pad}] else 0) * F[c, o, r])\n"
+        )
     return (
         f"def f(X: {kind}[{long}], F: {kind}[{taps}]) -> Y: {kind}[{out}]:\n"
         f"    Z[t in 0:{wide}] = where(t % {by} == 0, X[t // {by}], 0)\n"
