@@ -42,10 +42,11 @@ SchedulePart: TypeAlias = Callable[[Group, Target, int], Trace]
 # hand on streams (128 to 64 channels of 128 x 128, 50 MB: 3.1 ms by blocks, else 5.1), weights come line by line.
 # The last level is shared with others, on a virtual machine with its neighbours: F(4, 3) of 64 channels at 56 x 56
 # takes 193 or 400 us through it, 203 or 224 us by blocks, F(2, 3) 267 or 465 and 269 or 290.
-_FROM_L2, _FROM_L3, _FROM_MEMORY = 0.5, 4.0, 20.0
-_AGAIN_FROM_L2, _AGAIN = 2.5, 3.0
+_FROM_L2, _FROM_L3, _FROM_MEMORY = 0.5, 4.5, 20.0
+_AGAIN_FROM_L2, _AGAIN = 3.5, 6.0
 _SHARE = 0.6  # of L2, and a quarter of L3, which others use too, is ours
 _SHARE_L3 = 0.25
+_FULL = 0.85  # of L2: what is read again finds itself there
 _APART = 1.05  # part after part: threads wait for each other at each
 _IDLE = 0.2  # of a block, while threads wait for the last one
 
@@ -136,7 +137,8 @@ class _Model:
         room = _SHARE * self.target.l2
         rate = _FROM_L2 if between < room else self._rate(between * self.threads)
         each = work + cost.TASK + moving * rate
-        each += again / 64 * (_AGAIN_FROM_L2 if between + again < room else _AGAIN)
+        stays = between + again < _FULL * self.target.l2
+        each += again / 64 * (_AGAIN_FROM_L2 if stays else _AGAIN)
         shares = ceil(count / self.threads) + (_IDLE if self.threads > 1 else 0.0)
         return shares * each
 
