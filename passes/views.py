@@ -9,6 +9,7 @@ Y lies and Y is not computed at all. Tilings come back to plain images in this w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from tcomp.ir.integer import ZERO, FloorDiv, Int, Iter, Mod, product, row_major_strides
@@ -107,14 +108,7 @@ def parts_of_views(program: Program) -> Program:
         body += [statement] if found is None else found
     if len(body) == len(program.body):
         return program
-    return Program(
-        program.name,
-        program.sizes,
-        program.inputs,
-        program.results,
-        tuple(body),
-        spans=program.spans,
-    )
+    return replace(program, body=tuple(body))
 
 
 @lru_cache(1 << 12)

@@ -36,9 +36,6 @@ from tcomp.passes.lift import is_product_sum, postorder_outside_reductions
 from tcomp.passes.scoping import free_iters, index_iters
 
 START = 150.0  # beginning a loop nest
-_BESIDE = (
-    0.7  # of the shorter of computing and moving bytes that a loop nest takes beside the other
-)
 
 # Cycles an element: read along a vector, or packed
 CONTIGUOUS, BROADCAST, STRIDED, SCATTERED = 0.08, 0.03, 0.7, 2.0

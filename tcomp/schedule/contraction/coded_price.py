@@ -10,9 +10,9 @@ from tcomp.ir.loop.nodes import Op, postorder
 from tcomp.ops.dots import MOST_PAIRS, instruction
 from tcomp.ops.lookups import has_lookup
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
+from tcomp.schedule.contraction.fixed_codes import DIGITS
 from tcomp.schedule.contraction.tasks import RowPanels
 
-_DIGITS = 3
 _MAKE = 70.0  # instructions that make the digits of a vector of elements
 _SHARED_OUT = 1 << 15  # elements from which all threads make them
 _EACH = 0.05  # cycles
@@ -61,13 +61,13 @@ def _integers(g: CodedGeometry, rows: int, vectors: int) -> Count:
     multiply, other = (2.0, 1.0) if row is not None and row.pairs else (1.0, 0.0)
     if fixed.halves:
         multiply, other = 1.0 + 2 / MOST_PAIRS, 1.0
-    dots = g.words_of_group * fixed.phases * _DIGITS * tile
+    dots = g.words_of_group * fixed.phases * DIGITS * tile
     codes = g.words_of_group * vectors * (3 if fixed.phases > 1 else 0)
     held = len(g.constants)
     return Count(
         multiply=dots * multiply + tile * (4 + (fixed.shift is not None)),
-        other=dots * other + codes + tile * _DIGITS,
-        load=g.words_of_group * (vectors + rows * fixed.phases * _DIGITS)
+        other=dots * other + codes + tile * DIGITS,
+        load=g.words_of_group * (vectors + rows * fixed.phases * DIGITS)
         + held * vectors
         + 4 * rows,
     )
@@ -93,8 +93,8 @@ def registers(g: CodedGeometry, rows: int, vectors: int) -> int:
     what masks and multiplies them, and the halves of sums if these wait for others."""
     fixed = g.fixed
     row = instruction(fixed.dot, g.lanes, g.scope.target.has) if fixed is not None else None
-    found = (1 + _DIGITS) * rows * vectors + vectors + 3
+    found = (1 + DIGITS) * rows * vectors + vectors + 3
     if fixed is not None and fixed.halves:
         waits = g.words_of_group * fixed.phases > MOST_PAIRS
-        return found + 1 + waits * _DIGITS * rows * vectors
+        return found + 1 + waits * DIGITS * rows * vectors
     return found + (row is not None and bool(row.pairs))

@@ -29,6 +29,7 @@ BY_ELEMENT, BY_BLOCK, FIXED = (
     2,
 )  # what a scale multiplies: elements, sums of floats, sums of integers
 
+DIGITS = 3  # of an element in fixed point, each a signed byte
 _DOTS = {4: "dot_u7_i8", 8: "dot_u8_i8"}  # by the bits of a code
 _ADD_UP = "dot_i16_i16"
 _LONGEST = 128  # positions of a group: they share an exponent, and their sums stay far inside i32

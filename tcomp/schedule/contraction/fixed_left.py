@@ -37,12 +37,11 @@ from tcomp.ops.dots import WORD
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.coded_price import makes_together
 from tcomp.schedule.contraction.dimensions import positions
-from tcomp.schedule.contraction.fixed_codes import FixedPoint
+from tcomp.schedule.contraction.fixed_codes import DIGITS, FixedPoint
 from tcomp.schedule.contraction.tasks import Place
 from tcomp.schedule.contraction.tile import leading
 from tcomp.schedule.vectorize import vectorize
 
-DIGITS = 3
 _ELEMENTS = 4  # in a word
 _CENTRE = 0x808080  # makes digits of 0 .. 255 of signed ones
 _HIGH = 16  # bits below the last digit

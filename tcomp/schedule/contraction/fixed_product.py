@@ -31,8 +31,8 @@ from tcomp.ops.dots import MOST_PAIRS, WORD
 from tcomp.schedule.contraction.blocking import Blocking
 from tcomp.schedule.contraction.coded_geometry import CodedGeometry
 from tcomp.schedule.contraction.coded_product import CHAINS, CodedNest, CodedTile
-from tcomp.schedule.contraction.fixed_codes import FixedPoint
-from tcomp.schedule.contraction.fixed_left import DIGITS, FixedLeft
+from tcomp.schedule.contraction.fixed_codes import DIGITS, FixedPoint
+from tcomp.schedule.contraction.fixed_left import FixedLeft
 from tcomp.schedule.contraction.tasks import Place, Tile
 from tcomp.schedule.contraction.tile import Accumulators, TileShape, multiply_add
 
